@@ -1,0 +1,21 @@
+"""Entry point of the `web` process: static files, websockets, pages."""
+
+import os
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatai.settings")
+django.setup()
+
+from channels.routing import ProtocolTypeRouter  # noqa: E402
+from django.conf import settings  # noqa: E402
+from servestatic import ServeStaticASGI  # noqa: E402
+
+from chatai.handler import ThreadedHandler  # noqa: E402
+from threads.routing import websocket_application  # noqa: E402
+
+application = ServeStaticASGI(
+    ProtocolTypeRouter({"http": ThreadedHandler(), "websocket": websocket_application}),
+    root=settings.STATIC_ROOT,
+    prefix=settings.STATIC_URL,
+)

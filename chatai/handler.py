@@ -1,0 +1,70 @@
+"""How an HTTP request reaches Django: one hop into a fixed pool of threads, and one hop back.
+
+Django's own ASGI handler makes a thread pool for every request and hops once per middleware; its database connections live
+as long as that thread, so each request also opens a new one. Here the whole synchronous chain (middlewares and view) runs on
+a thread that stays, with a connection that stays. Measured: see docs/architecture.md.
+"""
+
+import asyncio
+import contextvars
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.core.exceptions import RequestAborted, RequestDataTooBig
+from django.core.handlers.asgi import ASGIHandler, ASGIRequest, get_script_prefix
+from django.db import close_old_connections
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.urls import set_script_prefix
+
+from chatai.lib import hints
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+Result = TypeVar("Result")
+
+
+class ThreadedHandler(ASGIHandler):
+    """Serves `http` scopes from `settings.WEB_THREADS` threads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.load_middleware(is_async=False)
+        self.threads = ThreadPoolExecutor(settings.WEB_THREADS, thread_name_prefix="web")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        hints.bind_loop()
+        try:
+            body = await self.read_body(receive)
+        except RequestAborted:
+            return
+        try:
+            set_script_prefix(get_script_prefix(scope))
+            request, refusal = self.create_request(scope, body)
+            response = await self._respond(request) if request is not None else refusal
+            assert response is not None  # create_request returns one or the other
+            try:
+                await self.send_response(response, send)
+            finally:
+                await self._in_thread(response.close)
+        finally:
+            body.close()
+
+    async def _respond(self, request: ASGIRequest) -> HttpResponseBase:
+        return await self._in_thread(self._respond_in_thread, request)
+
+    def _respond_in_thread(self, request: HttpRequest) -> HttpResponseBase:
+        close_old_connections()
+        try:
+            response = self.get_response(request)
+        except RequestDataTooBig:
+            response = HttpResponse("Too large.", status=413)
+        response._handler_class = self.__class__  # type: ignore[attr-defined]
+        return response
+
+    async def _in_thread(self, call: Callable[..., Result], *args: Any) -> Result:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.threads, contextvars.copy_context().run, call, *args)

@@ -1,0 +1,94 @@
+"""Wake-ups between processes, over the channel layer. A hint may be lost: whoever waits for one also polls.
+
+`announce` never blocks and never raises: what it is told is merged and sent by one task per process, so a Redis that is
+gone costs delay and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from typing import Literal
+
+from asgiref.sync import async_to_sync
+from channels.layers import get_channel_layer
+from redis.exceptions import RedisError
+
+logger = logging.getLogger(__name__)
+
+Group = Literal["replies", "live"]
+Kind = Literal["work", "stop", "events", "threads", "sessions"]
+
+_loop: asyncio.AbstractEventLoop | None = None
+_pending: dict[tuple[str, str], set[str]] = defaultdict(set)
+_sender: asyncio.Task[None] | None = None
+
+SEND_TIMEOUT = 1.0  # seconds
+
+
+def bind_loop() -> None:
+    """Make the running loop the one that sends; called by every asyncio process when it starts."""
+    global _loop
+    _loop = asyncio.get_running_loop()
+
+
+def announce(group: Group, kind: Kind, *ids: object) -> None:
+    """Tell `group` that something of `kind` happened to `ids`. From the loop, from a thread, or from a plain process."""
+    names = {str(one) for one in ids}
+    if _loop is None or _loop.is_closed():
+        _send_now(group, kind, names)
+        return
+    try:
+        inside = asyncio.get_running_loop() is _loop
+    except RuntimeError:
+        inside = False
+    if inside:
+        _merge(group, kind, names)
+    else:
+        _loop.call_soon_threadsafe(_merge, group, kind, names)
+
+
+def _merge(group: str, kind: str, names: set[str]) -> None:
+    global _sender
+    _pending[group, kind] |= names
+    if _sender is None or _sender.done():
+        _sender = asyncio.get_running_loop().create_task(_send_pending())
+
+
+async def _send_pending() -> None:
+    layer = get_channel_layer()
+    while _pending:
+        (group, kind), names = _pending.popitem()
+        try:
+            async with asyncio.timeout(SEND_TIMEOUT):
+                await layer.group_send(group, {"type": "hint", "kind": kind, "ids": list(names)})
+        except Exception as error:  # whatever Redis is up to, waiting processes poll
+            logger.warning("hint %s/%s not sent: %s", group, kind, type(error).__name__)
+
+
+def _send_now(group: str, kind: str, names: set[str]) -> None:
+    async def send() -> None:
+        async with asyncio.timeout(SEND_TIMEOUT):
+            await get_channel_layer().group_send(group, {"type": "hint", "kind": kind, "ids": list(names)})
+
+    try:
+        async_to_sync(send)()
+    except Exception as error:  # as above
+        logger.warning("hint %s/%s not sent: %s", group, kind, type(error).__name__)
+
+
+async def listen(group: Group) -> AsyncIterator[tuple[str, list[str]]]:
+    """Yield (kind, ids) for ever; reconnects by itself."""
+    layer = get_channel_layer()
+    while True:
+        try:
+            channel = await layer.new_channel(f"{group}!")
+            await layer.group_add(group, channel)
+            while True:
+                message = await layer.receive(channel)
+                yield message["kind"], message["ids"]
+        except (OSError, RedisError, TimeoutError) as error:
+            logger.warning("waiting for Redis: %s", type(error).__name__)
+            await asyncio.sleep(0.5)

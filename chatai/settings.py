@@ -1,0 +1,202 @@
+"""The one settings file. Everything comes from the environment; the defaults run on a laptop.
+
+Every variable is described in docs/configuration.md (a test keeps the two in step); combinations that cannot work are
+system checks in `chatai/checks.py`.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import dj_database_url
+
+from chatai.lib import env
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATA_DIR = Path(env.text("DATA_DIR", ".data"))
+if not DATA_DIR.is_absolute():
+    DATA_DIR = BASE_DIR / DATA_DIR
+# Written by `manage.py up`: addresses of its embedded services and the secrets it made.
+env.load_defaults(DATA_DIR / "env")
+
+# --- Who we are -------------------------------------------------------------------------------------------------------
+DEFAULT_SECRET_KEY = "insecure-default-for-laptops-only-set-SECRET_KEY-in-production"  # noqa: S105
+SECRET_KEY = env.text("SECRET_KEY", DEFAULT_SECRET_KEY)
+FIELD_ENCRYPTION_KEYS = env.words("FIELD_ENCRYPTION_KEYS")
+DEBUG = env.flag("DEBUG")
+HOST = env.text("HOST", "127.0.0.1")
+PORT = env.integer("PORT", 8000, minimum=1)
+LOCAL_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS") or LOCAL_HOSTS
+PRODUCTION = not DEBUG and any(host not in LOCAL_HOSTS for host in ALLOWED_HOSTS)
+HTTPS = env.flag("HTTPS", PRODUCTION)
+CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS") or [
+    f"https://{host.replace('.', '*.', 1) if host.startswith('.') else host}" for host in ALLOWED_HOSTS if HTTPS and host != "*"
+]
+# Origins a websocket may come from; empty means: the same hosts as pages (see threads/live/consumers.py).
+WEBSOCKET_ORIGINS = env.words("WEBSOCKET_ORIGINS")
+SITE_NAME = env.text("SITE_NAME", "chatai")
+
+INSTALLED_APPS = [
+    "accounts",
+    "threads",
+    "chatai",
+    "allauth",
+    "allauth.account",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.google",
+    "allauth.socialaccount.providers.github",
+    "allauth.mfa",
+    "allauth.usersessions",
+    "channels",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "django.contrib.humanize",
+]
+
+MIDDLEWARE = [
+    "chatai.middleware.SecurityHeaders",
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "allauth.usersessions.middleware.UserSessionsMiddleware",
+]
+
+ROOT_URLCONF = "chatai.urls"
+ASGI_APPLICATION = "chatai.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "chatai.context.site",
+            ],
+            "builtins": ["chatai.templatetags.ui"],
+        },
+    }
+]
+
+# --- Where things are -------------------------------------------------------------------------------------------------
+DATABASE_URL = env.url("DATABASE_URL", schemes=("postgres", "postgresql", "pgsql"))
+REDIS_URL = env.url("REDIS_URL", schemes=("redis", "rediss", "unix"))
+DATABASES: dict[str, Any] = {
+    # Each web thread keeps one connection; a dead one is found before it is used, not by a failed request.
+    "default": dj_database_url.parse(DATABASE_URL or "postgresql:///chatai", conn_max_age=600, conn_health_checks=True),
+}
+CHANNEL_LAYERS: dict[str, Any] = {
+    "default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [REDIS_URL or "redis://127.0.0.1:6379"]}}
+}
+CACHES: dict[str, Any] = {
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL or "redis://127.0.0.1:6379"}
+}
+WEB_THREADS = env.integer("WEB_THREADS", 6, minimum=1)
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": DATA_DIR / "files"}},
+    "staticfiles": {"BACKEND": "chatai.static.ManifestStorage"},
+}
+
+# --- People -----------------------------------------------------------------------------------------------------------
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend", "allauth.account.auth_backends.AuthenticationBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "home"
+ENABLE_SIGNUP = env.flag("ENABLE_SIGNUP", True)
+NEW_USER_BUDGET_USD = env.decimal("NEW_USER_BUDGET_USD", "5")
+ADMIN_EMAIL = env.text("ADMIN_EMAIL")
+ADMIN_PASSWORD = env.text("ADMIN_PASSWORD")
+
+EMAIL_URL = env.text("EMAIL_URL")
+
+# --- Models -----------------------------------------------------------------------------------------------------------
+ANTHROPIC_API_KEYS = env.words("ANTHROPIC_API_KEY")
+ANTHROPIC_BASE_URL = env.url("ANTHROPIC_BASE_URL", "https://api.anthropic.com")
+OPENAI_API_KEYS = env.words("OPENAI_API_KEY")
+OPENAI_BASE_URL = env.url("OPENAI_BASE_URL", "https://api.openai.com/v1")
+OLLAMA_BASE_URL = env.url("OLLAMA_BASE_URL")
+DEMO_MODEL = env.flag("DEMO_MODEL", True)
+DEFAULT_MODEL = env.text("DEFAULT_MODEL")
+TASK_MODEL = env.text("TASK_MODEL")
+PROVIDER_CONNECT_TIMEOUT = env.integer("PROVIDER_CONNECT_TIMEOUT", 10, minimum=1)
+PROVIDER_FIRST_TOKEN_TIMEOUT = env.integer("PROVIDER_FIRST_TOKEN_TIMEOUT", 120, minimum=1)
+PROVIDER_IDLE_TIMEOUT = env.integer("PROVIDER_IDLE_TIMEOUT", 60, minimum=1)
+DEMO_DELAY_MS = env.integer("DEMO_DELAY_MS", 25)
+
+# --- Turns ------------------------------------------------------------------------------------------------------------
+MAX_MESSAGE_CHARS = 200_000
+MAX_QUEUED_TURNS = env.integer("MAX_QUEUED_TURNS", 5000, minimum=1)
+REPLIES_MAX_TURNS = env.integer("REPLIES_MAX_TURNS", 1000, minimum=1)
+LEASE_SECONDS = env.integer("LEASE_SECONDS", 15, minimum=2)
+MAX_ATTEMPTS = 5
+DRAIN_SECONDS = env.integer("DRAIN_SECONDS", 20)
+MAX_TURN_SECONDS = env.integer("MAX_TURN_SECONDS", 3600, minimum=10)
+RESUME_WINDOW_SECONDS = 3600
+PAGE_SIZE = 30
+DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
+
+# --- Background work --------------------------------------------------------------------------------------------------
+CELERY_BROKER_URL = REDIS_URL or "redis://127.0.0.1:6379"
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "celerybeat-schedule")
+
+METRICS_TOKEN = env.text("METRICS_TOKEN")
+
+# --- Language and time ------------------------------------------------------------------------------------------------
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Safety -----------------------------------------------------------------------------------------------------------
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_AGE = 60 * 60 * 24 * 30
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_HTTPONLY = True
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_HSTS_SECONDS = 60 * 60 * 24 * 365 if HTTPS else 0
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SILENCED_SYSTEM_CHECKS: list[str] = []
+
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", "INFO")},
+    "loggers": {
+        "httpx": {"level": "WARNING"},
+        "daphne": {"level": "WARNING"},
+        "celery": {"level": "INFO"},
+    },
+}
+
+# --- allauth ----------------------------------------------------------------------------------------------------------
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None

@@ -1,0 +1,320 @@
+"""The conversation as rows. Rows are reached only through querysets that start from a user or a key."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from chatai.lib.ids import uuid7
+
+if TYPE_CHECKING:
+    from accounts.models import ApiKey, User
+
+
+class ThreadQuerySet(models.QuerySet["Thread"]):
+    def for_user(self, user: User) -> ThreadQuerySet:
+        """What the person sees, whichever key made it; deleted threads are gone."""
+        return self.filter(user=user, deleted_at=None)
+
+    def for_key(self, key: ApiKey) -> ThreadQuerySet:
+        """A standard key sees what it made; an admin key all of its account."""
+        mine = self.filter(user_id=key.user_id, deleted_at=None)
+        return mine if key.scope == "admin" else mine.filter(key=key)
+
+    def deleted_of(self, user: User) -> ThreadQuerySet:
+        """What *Undo* can still bring back."""
+        return self.filter(user=user).exclude(deleted_at=None)
+
+    def newest(self) -> ThreadQuerySet:
+        return self.order_by("-last_active_at", "-id")
+
+
+class Thread(models.Model):
+    """One conversation. Its row lock is what orders sends, sequence numbers and claims."""
+
+    class TitleSource(models.TextChoices):
+        WORDS = "words", "First words"
+        MODEL = "model", "Written by a model"
+        USER = "user", "Given by a person"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="threads")
+    key = models.ForeignKey("accounts.ApiKey", null=True, on_delete=models.SET_NULL, related_name="threads")
+    end_user_id = models.CharField(max_length=255, null=True, blank=True)
+    title = models.CharField(max_length=200, blank=True)
+    title_source = models.CharField(max_length=8, choices=TitleSource, default=TitleSource.WORDS)
+    title_due = models.BooleanField(default=False, help_text="The first answer is there and a model has not named it yet.")
+    model = models.CharField(max_length=100, blank=True, help_text="Slug of the model used last.")
+    metadata = models.JSONField(null=True, blank=True)
+    turn_count = models.IntegerField(default=0, help_text="Numbers handed to turns so far; orders the queue.")
+    last_seq = models.IntegerField(default=0, help_text="Highest message sequence number, gapless from 1.")
+    read_seq = models.IntegerField(default=0, help_text="Highest sequence number the person has had on screen.")
+    active_turn = models.ForeignKey("Turn", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    pinned_at = models.DateTimeField(null=True, blank=True)
+    archived_at = models.DateTimeField(null=True, blank=True)
+    deleted_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    last_active_at = models.DateTimeField(default=timezone.now)
+    changed_at = models.DateTimeField(default=timezone.now, help_text="Any change a watcher could see.")
+
+    objects = ThreadQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index("user", F("last_active_at").desc(), F("id").desc(), condition=Q(deleted_at=None), name="thread_newest_of_user"),
+            models.Index("key", F("last_active_at").desc(), F("id").desc(), condition=Q(deleted_at=None), name="thread_newest_of_key"),
+            models.Index("user", "end_user_id", F("last_active_at").desc(), condition=Q(deleted_at=None), name="thread_of_end_user"),
+            models.Index("user", "changed_at", name="thread_changed"),
+            models.Index("deleted_at", condition=Q(deleted_at__isnull=False), name="thread_to_purge"),
+            models.Index("id", condition=Q(title_due=True), name="thread_title_due"),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=Q(last_seq__gte=0) & Q(read_seq__lte=F("last_seq")), name="thread_seq_sane"),
+        ]
+
+    def __str__(self) -> str:
+        return self.title or str(self.id)
+
+    @property
+    def unread(self) -> bool:
+        return self.read_seq < self.last_seq and self.active_turn_id is None
+
+
+class TurnQuerySet(models.QuerySet["Turn"]):
+    def for_user(self, user: User) -> TurnQuerySet:
+        return self.filter(thread__user=user, thread__deleted_at=None)
+
+
+class Turn(models.Model):
+    """One question and the work of answering it."""
+
+    class Status(models.TextChoices):
+        QUEUED = "queued", "Queued"
+        RUNNING = "running", "Running"
+        WAITING = "waiting", "Waiting for approval"
+        DONE = "done", "Done"
+        STOPPED = "stopped", "Stopped"
+        FAILED = "failed", "Failed"
+        INTERRUPTED = "interrupted", "Interrupted"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    thread = models.ForeignKey(Thread, on_delete=models.CASCADE, related_name="turns")
+    key = models.ForeignKey("accounts.ApiKey", null=True, on_delete=models.SET_NULL, related_name="+")
+    number = models.IntegerField(help_text="Order of sending within the thread.")
+    request_id = models.CharField(max_length=255)
+    request_digest = models.BinaryField(max_length=32, help_text="SHA-256 of what was asked; a replay must match it.")
+    model = models.CharField(max_length=100)
+    options = models.JSONField(default=dict, help_text="max_tokens, system and provider parameters of this send.")
+    price = models.JSONField(default=dict, help_text="USD per million tokens by kind, as decimal strings, when admitted.")
+    status = models.CharField(max_length=11, choices=Status, default=Status.QUEUED)
+    epoch = models.IntegerField(default=0, help_text="Raised by every claim; writes of an older epoch are refused.")
+    attempts = models.IntegerField(default=0)
+    runner = models.CharField(max_length=80, blank=True, help_text="The process that holds the lease.")
+    lease_until = models.DateTimeField(null=True, blank=True)
+    ring = models.SmallIntegerField(null=True, blank=True, help_text="Journal partition.")
+    first_seq = models.IntegerField(null=True, blank=True, help_text="Sequence number of the question, given when the turn starts.")
+    stop_requested_at = models.DateTimeField(null=True, blank=True)
+    error_kind = models.CharField(max_length=40, blank=True)
+    error_message = models.TextField(blank=True)
+    usage = models.JSONField(default=dict)
+    cost_micros = models.BigIntegerField(default=0)
+    created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    first_token_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = TurnQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index("created_at", condition=Q(status="queued"), name="turn_queue"),
+            models.Index("thread", "number", condition=Q(status="queued"), name="turn_queue_of_thread"),
+            models.Index("lease_until", condition=Q(status="running"), name="turn_lease"),
+            models.Index("id", condition=Q(status="running", stop_requested_at__isnull=False), name="turn_to_stop"),
+            models.Index("ring", "finished_at", condition=Q(ring__isnull=False), name="turn_ring"),
+            models.Index("request_id", name="turn_request"),
+            models.Index(F("created_at").desc(), name="turn_newest"),
+        ]
+        constraints = [
+            models.UniqueConstraint("thread", "request_id", name="turn_request_once"),
+            models.UniqueConstraint("thread", "number", name="turn_number_once"),
+            models.UniqueConstraint("thread", condition=Q(status__in=["running", "waiting"]), name="turn_one_running"),
+            models.CheckConstraint(
+                condition=Q(status__in=["queued", "running", "waiting", "done", "stopped", "failed", "interrupted"]),
+                name="turn_status_known",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status="running") | Q(lease_until__isnull=False, ring__isnull=False), name="turn_running_leased"
+            ),
+            models.CheckConstraint(condition=Q(cost_micros__gte=0), name="turn_cost_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.id} ({self.status})"
+
+    @property
+    def over(self) -> bool:
+        return self.status not in (self.Status.QUEUED, self.Status.RUNNING, self.Status.WAITING)
+
+
+class MessageQuerySet(models.QuerySet["Message"]):
+    def for_user(self, user: User) -> MessageQuerySet:
+        return self.filter(thread__user=user, thread__deleted_at=None)
+
+    def page_before(self, seq: int | None, limit: int) -> MessageQuerySet:
+        """The newest `limit` rows below `seq` (or of all), newest first; one index range whatever the thread's length."""
+        page = self.filter(seq__isnull=False) if seq is None else self.filter(seq__lt=seq)
+        return page.order_by("-seq")[:limit]
+
+
+class Message(models.Model):
+    """One row of history: a list of content blocks in the Anthropic Messages shape."""
+
+    class Role(models.TextChoices):
+        USER = "user", "User"
+        ASSISTANT = "assistant", "Assistant"
+
+    class Status(models.TextChoices):
+        STREAMING = "streaming", "Streaming"
+        COMPLETE = "complete", "Complete"
+        STOPPED = "stopped", "Stopped"
+        FAILED = "failed", "Failed"
+        INTERRUPTED = "interrupted", "Interrupted"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    thread = models.ForeignKey(Thread, on_delete=models.CASCADE, related_name="messages")
+    turn = models.ForeignKey(Turn, on_delete=models.CASCADE, related_name="messages")
+    seq = models.IntegerField(null=True, blank=True, help_text="Gapless from 1 per thread; empty while the turn is queued.")
+    role = models.CharField(max_length=9, choices=Role)
+    content = models.JSONField(default=list)
+    status = models.CharField(max_length=11, choices=Status, default=Status.COMPLETE)
+    model = models.CharField(max_length=100, blank=True)
+    stop_reason = models.CharField(max_length=40, blank=True)
+    usage = models.JSONField(null=True, blank=True)
+    cost_micros = models.BigIntegerField(default=0)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects = MessageQuerySet.as_manager()
+
+    class Meta:
+        indexes = [models.Index("turn", "seq", name="message_of_turn")]
+        constraints = [
+            models.UniqueConstraint("thread", "seq", name="message_seq_once"),
+            models.CheckConstraint(condition=Q(seq=None) | Q(seq__gte=1), name="message_seq_from_one"),
+            models.CheckConstraint(condition=Q(role__in=["user", "assistant"]), name="message_role_known"),
+            models.CheckConstraint(
+                condition=Q(status__in=["streaming", "complete", "stopped", "failed", "interrupted"]), name="message_status_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.thread_id} #{self.seq} {self.role}"
+
+
+class TurnEvent(models.Model):
+    """The journal: what happened in a turn, as compact JSON, in order. Partitioned by `ring` (see `replies/journal.py`).
+
+    `payload` is text, not jsonb: it goes out byte for byte, and jsonb would reorder its keys.
+    """
+
+    pk = models.CompositePrimaryKey("ring", "turn_id", "index")
+    ring = models.SmallIntegerField()
+    turn = models.ForeignKey(Turn, on_delete=models.DO_NOTHING, db_constraint=False, related_name="events", db_index=False)
+    index = models.IntegerField()
+    epoch = models.IntegerField()
+    payload = models.TextField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "threads_turnevent"
+
+    def __str__(self) -> str:
+        return f"{self.turn_id} [{self.index}]"
+
+
+class ToolCall(models.Model):
+    """One call of a tool by the model, recorded before it runs and completed with what came back."""
+
+    class Status(models.TextChoices):
+        PENDING = "pending", "Pending"
+        RUNNING = "running", "Running"
+        DONE = "done", "Done"
+        FAILED = "failed", "Failed"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    turn = models.ForeignKey(Turn, on_delete=models.CASCADE, related_name="tool_calls")
+    tool_use_id = models.CharField(max_length=255)
+    name = models.CharField(max_length=255)
+    iteration = models.SmallIntegerField(default=1)
+    arguments = models.JSONField()
+    status = models.CharField(max_length=7, choices=Status, default=Status.PENDING)
+    result = models.JSONField(null=True, blank=True)
+    is_error = models.BooleanField(default=False)
+    attempts = models.SmallIntegerField(default=0)
+    created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [models.Index("turn", "created_at", name="toolcall_of_turn")]
+        constraints = [
+            models.UniqueConstraint("turn", "tool_use_id", name="toolcall_once"),
+            models.CheckConstraint(condition=Q(status__in=["pending", "running", "done", "failed"]), name="toolcall_status_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.status})"
+
+
+class CatalogModel(models.Model):
+    """A model people can choose. Seeded from `providers/catalog.toml`, edited in admin."""
+
+    slug = models.SlugField(max_length=100, primary_key=True, allow_unicode=False)
+    label = models.CharField(max_length=100)
+    provider = models.CharField(max_length=20, help_text="Adapter: anthropic, openai, ollama or demo.")
+    upstream = models.CharField(max_length=200, help_text="The name the provider knows it by.")
+    description = models.CharField(max_length=200, blank=True)
+    context_window = models.IntegerField(help_text="Tokens.")
+    default_max_tokens = models.IntegerField(default=4096)
+    max_output_tokens = models.IntegerField(default=8192)
+    input_price = models.DecimalField(max_digits=12, decimal_places=6, help_text="USD per million tokens.")
+    output_price = models.DecimalField(max_digits=12, decimal_places=6, help_text="USD per million tokens.")
+    cache_read_price = models.DecimalField(max_digits=12, decimal_places=6, null=True, blank=True, help_text="Empty: as input.")
+    cache_write_price = models.DecimalField(max_digits=12, decimal_places=6, null=True, blank=True, help_text="Empty: as input.")
+    thinking = models.BooleanField(default=False, help_text="Can show its reasoning.")
+    tools = models.BooleanField(default=True, help_text="Can call tools.")
+    vision = models.BooleanField(default=False, help_text="Reads images.")
+    prefill = models.BooleanField(default=False, help_text="Can continue a partial answer given to it.")
+    enabled = models.BooleanField(default=True)
+    position = models.IntegerField(default=100, help_text="Order in the picker.")
+
+    class Meta:
+        ordering = ["position", "label"]
+        constraints = [
+            models.CheckConstraint(condition=Q(input_price__gte=0) & Q(output_price__gte=0), name="catalog_price_not_negative"),
+            models.CheckConstraint(
+                condition=Q(context_window__gt=0) & Q(default_max_tokens__gt=0) & Q(max_output_tokens__gte=F("default_max_tokens")),
+                name="catalog_limits_sane",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.label
+
+
+class Runner(models.Model):
+    """Heartbeat of one `runreplies` process."""
+
+    name = models.CharField(max_length=80, primary_key=True, help_text="host:pid:random")
+    started_at = models.DateTimeField()
+    seen_at = models.DateTimeField(db_index=True)
+    live_turns = models.IntegerField(default=0)
+    capacity = models.IntegerField(default=0)
+    draining = models.BooleanField(default=False)
+
+    def __str__(self) -> str:
+        return self.name
