@@ -80,8 +80,12 @@ class Thread(models.Model):
         return self.title or str(self.id)
 
     @property
+    def running(self) -> bool:
+        return self.active_turn_id is not None
+
+    @property
     def unread(self) -> bool:
-        return self.read_seq < self.last_seq and self.active_turn_id is None
+        return self.read_seq < self.last_seq and not self.running
 
 
 class TurnQuerySet(models.QuerySet["Turn"]):
@@ -123,6 +127,7 @@ class Turn(models.Model):
     usage = models.JSONField(default=dict)
     cost_micros = models.BigIntegerField(default=0)
     created_at = models.DateTimeField(default=timezone.now)
+    changed_at = models.DateTimeField(default=timezone.now, help_text="Any change of state; watchers look for what is newer.")
     started_at = models.DateTimeField(null=True, blank=True)
     first_token_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -137,6 +142,7 @@ class Turn(models.Model):
             models.Index("id", condition=Q(status="running", stop_requested_at__isnull=False), name="turn_to_stop"),
             models.Index("ring", "finished_at", condition=Q(ring__isnull=False), name="turn_ring"),
             models.Index("request_id", name="turn_request"),
+            models.Index("thread", "changed_at", name="turn_changed"),
             models.Index(F("created_at").desc(), name="turn_newest"),
         ]
         constraints = [
