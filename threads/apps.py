@@ -1,6 +1,20 @@
+from typing import Any
+
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class ThreadsConfig(AppConfig):
     name = "threads"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        post_migrate.connect(seed_catalog, sender=self)
+
+
+def seed_catalog(apps: Any, using: str, **_: object) -> None:
+    """New models of a new version appear with its `migrate`; a migration back to nothing has no table to fill."""
+    from threads.providers import catalog
+
+    if any(model._meta.model_name == "catalogmodel" for model in apps.get_app_config("threads").get_models()):
+        catalog.seed(apps, using)

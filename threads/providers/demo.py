@@ -1,0 +1,168 @@
+"""The model that needs no key and no network: scripted answers, streamed word by word, labelled as a demo."""
+
+import asyncio
+import json
+import re
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+from django.conf import settings
+
+from threads.blocks import (
+    Block,
+    BlockDelta,
+    BlockStart,
+    BlockStop,
+    Delta,
+    Event,
+    InputJsonDelta,
+    MessageDelta,
+    MessageStart,
+    MessageStop,
+    TextDelta,
+    ThinkingDelta,
+    text_of,
+)
+from threads.providers import demo_text
+from threads.providers.base import Request
+
+CHARS_PER_TOKEN = 4
+WORD = re.compile(r"\s*\S+|\s+")  # loses nothing
+TITLE_PROMPT = re.compile(r"\btitle\b.{0,80}\b(chat|conversation)\b|\b(chat|conversation)\b.{0,80}\btitle\b", re.IGNORECASE | re.DOTALL)
+
+# What is asked, which tool could answer it (by its name), and the name its argument may have.
+ERRANDS = (
+    (re.compile(r"what(?:'s| is) ([\d\s.+*/×÷^()-]*\d[\d\s.+*/×÷^()-]*)", re.I), re.compile(r"calc|math|arith|eval", re.I), "expression"),
+    (re.compile(r"what(?:'s| is) the (time|date)|what (time|day) is it", re.I), re.compile(r"time|clock|date", re.I), "timezone"),
+    (re.compile(r"search (?:in )?(?:all )?(?:of )?my chats? for (.+)", re.I), re.compile(r"search|find|recall", re.I), "query"),
+)
+
+
+class DemoProvider:
+    """Deterministic for the same history, so that a partial answer given to it is continued to the letter."""
+
+    async def stream(self, request: Request) -> AsyncIterator[Event]:
+        question = _question(request.messages)
+        budget = request.max_tokens * CHARS_PER_TOKEN
+        yield MessageStart(_envelope(request))
+        thoughts, text, errand = _plan(request, question)
+        spent = 0
+        index = 0
+        if thoughts:
+            async for event in _spell(index, {"type": "thinking", "thinking": "", "signature": ""}, thoughts):
+                yield event
+            spent, index = len(thoughts), 1
+        said = text[: max(budget - spent, 0)]
+        spent += len(said)
+        if said:
+            async for event in _spell(index, {"type": "text", "text": ""}, said):
+                yield event
+            index += 1
+        cut = len(said) < len(text)
+        if errand and not cut:
+            arguments = errand.pop("input")
+            yield BlockStart(index, {**errand, "input": {}})
+            yield BlockDelta(index, InputJsonDelta(json.dumps(arguments)))
+            yield BlockStop(index)
+            spent += len(json.dumps(arguments))
+        reason = "max_tokens" if cut else "tool_use" if errand else "end_turn"
+        yield MessageDelta({"stop_reason": reason, "stop_sequence": None}, {"output_tokens": _tokens(spent)})
+        yield MessageStop()
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+async def _spell(index: int, block: Block, text: str) -> AsyncIterator[Event]:
+    pause = settings.DEMO_DELAY_MS / 1000
+    yield BlockStart(index, block)
+    for word in WORD.findall(text):
+        delta: Delta = ThinkingDelta(word) if block["type"] == "thinking" else TextDelta(word)
+        yield BlockDelta(index, delta)
+        await asyncio.sleep(pause)
+    yield BlockStop(index)
+
+
+def _plan(request: Request, question: str) -> tuple[str | None, str, dict[str, Any] | None]:
+    """What to think, what to say and which tool to call."""
+    if TITLE_PROMPT.search(_system_text(request)):
+        return None, demo_text.title(question), None
+    results = _tool_results(request.messages)
+    errand = None if results else _errand(request, question)
+    if results:
+        text = f"{demo_text.LABEL} The tool answered:\n\n" + "\n\n".join(results)
+    elif errand:
+        text = f"{demo_text.LABEL} But the tool it calls now is real."
+    else:
+        text = demo_text.answer(question, sum(1 for message in request.messages if _asks(message)))
+    last = request.messages[-1]
+    if last["role"] != "assistant":
+        return demo_text.thoughts(question), text, errand
+    # A partial answer is continued: what is there is skipped. One that another model began gets this answer below it.
+    begun = "".join(block["text"] for block in last["content"] if block["type"] == "text")
+    return None, text[len(begun) :] if text.startswith(begun) else f"\n\n{text}", errand
+
+
+def _errand(request: Request, question: str) -> dict[str, Any] | None:
+    """The tool call that would answer the question, if such a tool is offered."""
+    for asked, able, argument in ERRANDS:
+        match = asked.search(question)
+        tool = next((tool for tool in request.tools if match and able.search(tool["name"])), None)
+        if match and tool:
+            value = next((group for group in match.groups() if group), "").strip(" ?.!\"'“”")
+            call_id = f"toolu_demo_{uuid.uuid5(uuid.NAMESPACE_OID, repr(request.messages)).hex[:16]}"
+            return {"type": "tool_use", "id": call_id, "name": tool["name"], "input": _arguments(tool, argument, value)}
+    return None
+
+
+def _arguments(tool: dict[str, Any], argument: str, value: str) -> dict[str, str]:
+    schema = tool.get("input_schema") or {}
+    properties = schema.get("properties") or {}
+    wanted = argument if argument in properties else next(iter(schema.get("required") or []), None)
+    if wanted is None or argument == "timezone":
+        return {"timezone": "UTC"} if "timezone" in properties else {}
+    return {wanted: value.replace("×", "*").replace("÷", "/").replace("^", "**")} if argument == "expression" else {wanted: value}
+
+
+def _asks(message: dict[str, Any]) -> bool:
+    return message["role"] == "user" and bool(text_of(message["content"]))
+
+
+def _question(messages: list[dict[str, Any]]) -> str:
+    return next((text_of(message["content"]) for message in reversed(messages) if _asks(message)), "")
+
+
+def _tool_results(messages: list[dict[str, Any]]) -> list[str]:
+    """What tools answered to the newest question, as text."""
+    newest = next((message["content"] for message in reversed(messages) if message["role"] == "user"), [])
+    return [_result_text(block) for block in newest if block["type"] == "tool_result"]
+
+
+def _result_text(block: Block) -> str:
+    content = block.get("content") or ""
+    text = content if isinstance(content, str) else text_of(content)
+    return f"It failed: {text}" if block.get("is_error") else text or "(nothing)"
+
+
+def _system_text(request: Request) -> str:
+    system = request.system or ""
+    return system if isinstance(system, str) else text_of(system)
+
+
+def _envelope(request: Request) -> dict[str, Any]:
+    size = len(_system_text(request)) + sum(len(json.dumps(message["content"])) for message in request.messages)
+    return {
+        "id": f"msg_demo_{uuid.uuid4().hex[:20]}",
+        "type": "message",
+        "role": "assistant",
+        "model": request.model.slug,
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+        "usage": {"input_tokens": _tokens(size + len(json.dumps(request.tools)) * bool(request.tools)), "output_tokens": 1},
+    }
+
+
+def _tokens(chars: int) -> int:
+    return max(1, -(-chars // CHARS_PER_TOKEN))
