@@ -1,0 +1,50 @@
+"""The people of every test: an owner, a member and a stranger, all ordinary accounts."""
+
+from collections.abc import Callable
+
+import pytest
+from django.core.management import call_command
+from django.test import Client
+
+from accounts.models import User
+
+PASSWORD = "correct horse battery"
+
+
+def pytest_sessionstart() -> None:
+    # Pages name static files by the manifest that this writes.
+    call_command("collectstatic", interactive=False, verbosity=0)
+
+
+def _person(name: str) -> User:
+    return User.objects.create_user(f"{name}@example.com", PASSWORD, name=name.title())
+
+
+@pytest.fixture
+def owner(db: None) -> User:
+    """Whose things the test is about."""
+    return _person("owner")
+
+
+@pytest.fixture
+def member(db: None) -> User:
+    """Someone the owner may have shared something with."""
+    return _person("member")
+
+
+@pytest.fixture
+def stranger(db: None) -> User:
+    """Someone who must see nothing of the others."""
+    return _person("stranger")
+
+
+@pytest.fixture
+def client_of() -> Callable[[User], Client]:
+    """`client_of(user)`: a browser in which that person is signed in."""
+
+    def sign_in(user: User) -> Client:
+        client = Client()
+        client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+        return client
+
+    return sign_in
