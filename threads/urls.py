@@ -1,5 +1,9 @@
 """Pages of the conversation."""
 
-from django.urls import URLPattern
+from django.urls import URLPattern, path
 
-urlpatterns: list[URLPattern] = []
+from threads import views
+
+urlpatterns: list[URLPattern] = [
+    path("", views.home, name="home"),
+]

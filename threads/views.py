@@ -1,0 +1,8 @@
+"""Pages of the conversation."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+
+def home(request: HttpRequest) -> HttpResponse:
+    return render(request, "threads/landing.html")
