@@ -9,7 +9,7 @@ from typing import Any
 
 import dj_database_url
 
-from chatai.lib import env
+from chatai.lib import env, mail
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(env.text("DATA_DIR", ".data"))
@@ -100,7 +100,7 @@ CHANNEL_LAYERS: dict[str, Any] = {
     "default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [REDIS_URL or "redis://127.0.0.1:6379"]}}
 }
 CACHES: dict[str, Any] = {
-    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL or "redis://127.0.0.1:6379"}
+    "default": {"BACKEND": "chatai.lib.cache.OutlivingCache", "LOCATION": REDIS_URL or "redis://127.0.0.1:6379"}
 }
 WEB_THREADS = env.integer("WEB_THREADS", 6, minimum=1)
 
@@ -127,6 +127,8 @@ ADMIN_EMAIL = env.text("ADMIN_EMAIL")
 ADMIN_PASSWORD = env.text("ADMIN_PASSWORD")
 
 EMAIL_URL = env.text("EMAIL_URL")
+globals().update(mail.settings_for(EMAIL_URL))
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("DEFAULT_FROM_EMAIL", f"{SITE_NAME} <no-reply@{ALLOWED_HOSTS[0].lstrip('.*')}>")
 
 # --- Models -----------------------------------------------------------------------------------------------------------
 ANTHROPIC_API_KEYS = env.words("ANTHROPIC_API_KEY")
@@ -197,6 +199,35 @@ LOGGING: dict[str, Any] = {
 }
 
 # --- allauth ----------------------------------------------------------------------------------------------------------
+ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_EMAIL_VERIFICATION = "mandatory" if EMAIL_URL else "optional"
+ACCOUNT_EMAIL_SUBJECT_PREFIX = f"[{SITE_NAME}] "
+ACCOUNT_EMAIL_NOTIFICATIONS = bool(EMAIL_URL)
+ACCOUNT_MAX_EMAIL_ADDRESSES = 5
+ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True
+ACCOUNT_LOGIN_ON_PASSWORD_RESET = True
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+ACCOUNT_SESSION_REMEMBER = True
+# How many proxies in front add to X-Forwarded-For; 0 means the header is not believed. The limits count by that address.
+ALLAUTH_TRUSTED_PROXY_COUNT = env.integer("TRUSTED_PROXY_COUNT", 0)
+
+MFA_ADAPTER = "accounts.adapter.MFAAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_TOLERANCE = 1
+MFA_ALLOW_UNVERIFIED_EMAIL = not EMAIL_URL
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS  # http://localhost; browsers refuse passkeys on other plain addresses
+
+SOCIALACCOUNT_ADAPTER = "accounts.adapter.SocialAccountAdapter"
+SOCIAL_APPS = {
+    name: [{"client_id": env.text(f"{name.upper()}_CLIENT_ID"), "secret": env.text(f"{name.upper()}_CLIENT_SECRET"), "key": ""}]
+    for name in ("google", "github")
+    if env.text(f"{name.upper()}_CLIENT_ID") and env.text(f"{name.upper()}_CLIENT_SECRET")
+}
+SOCIALACCOUNT_PROVIDERS: dict[str, Any] = {
+    "google": {"APPS": SOCIAL_APPS.get("google", []), "SCOPE": ["profile", "email"], "OAUTH_PKCE_ENABLED": True},
+    "github": {"APPS": SOCIAL_APPS.get("github", []), "SCOPE": ["read:user", "user:email"], "OAUTH_PKCE_ENABLED": True},
+}

@@ -1,0 +1,44 @@
+"""What this site does differently from allauth's defaults."""
+
+import logging
+from types import SimpleNamespace
+from typing import Any
+
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
+from allauth.socialaccount.models import SocialLogin
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpRequest
+
+from accounts.models import User
+
+logger = logging.getLogger(__name__)
+
+
+class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        return bool(settings.ENABLE_SIGNUP)
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """A mail server that is down must not undo a sign-up: the person is told, and can ask for the mail again."""
+        site = SimpleNamespace(name=settings.SITE_NAME, domain=self.request.get_host())
+        try:
+            super().send_mail(template_prefix, email, {"current_site": site, **context})
+        except OSError:
+            logger.exception("mail %s not sent", template_prefix)
+            messages.error(self.request, "The e-mail could not be sent. Please try again in a few minutes.")
+
+
+class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
+    def populate_user(self, request: HttpRequest, sociallogin: SocialLogin, data: dict[str, Any]) -> User:
+        user: User = super().populate_user(request, sociallogin, data)
+        name = data.get("name") or " ".join(filter(None, (data.get("first_name"), data.get("last_name"))))
+        user.name = name[:120]
+        return user
+
+
+class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
+    def _get_site_name(self) -> str:
+        return str(settings.SITE_NAME)

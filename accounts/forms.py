@@ -1,0 +1,76 @@
+"""What a person may change about their account."""
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from allauth.core import ratelimit
+from django import forms
+from django.http import HttpRequest
+
+from accounts import preferences
+from accounts.models import User
+
+if TYPE_CHECKING:
+    UserForm = forms.ModelForm[User]
+else:
+    UserForm = forms.ModelForm
+
+
+class ProfileForm(UserForm):
+    class Meta:
+        model = User
+        fields: ClassVar = ["name"]
+        labels: ClassVar = {"name": "Your name"}
+        help_texts: ClassVar = {"name": "Shown to you in the sidebar. Leave it empty to use your e-mail address."}
+        widgets: ClassVar = {"name": forms.TextInput(attrs={"autocomplete": "name"})}
+
+
+class AppearanceForm(UserForm):
+    class Meta:
+        model = User
+        fields: ClassVar = ["theme"]
+        widgets: ClassVar = {"theme": forms.RadioSelect}
+
+
+class ChatForm(UserForm):
+    default_model = forms.ChoiceField(required=False, label="Model for new chats")
+
+    class Meta:
+        model = User
+        fields: ClassVar = ["default_model", "custom_instructions"]
+        labels: ClassVar = {"custom_instructions": "Instructions for every chat"}
+        help_texts: ClassVar = {
+            "custom_instructions": "What should the assistant know about you, and how should it answer? Sent along with every message."
+        }
+        widgets: ClassVar = {"custom_instructions": forms.Textarea(attrs={"rows": 8})}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        model = self.fields["default_model"]
+        assert isinstance(model, forms.ChoiceField)
+        model.choices = [("", "The site's default"), *preferences.model_choices()]
+
+
+class CloseAccountForm(forms.Form):
+    """Asks for the password, or for the address where there is no password."""
+
+    def __init__(self, request: HttpRequest, user: User) -> None:
+        super().__init__(request.POST if request.method == "POST" else None)
+        self.request, self.user = request, user
+        if user.has_usable_password():
+            field = forms.CharField(
+                label="Your password", widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}), strip=False
+            )
+        else:
+            field = forms.CharField(label=f"Type {user.email} to confirm", widget=forms.TextInput(attrs={"autocomplete": "off"}))
+        self.fields["confirmation"] = field
+
+    def clean_confirmation(self) -> str:
+        typed = str(self.cleaned_data["confirmation"])
+        if not ratelimit.consume(self.request, action="reauthenticate", user=self.user):
+            raise forms.ValidationError("Too many attempts. Please wait a minute and try again.")
+        if self.user.has_usable_password():
+            if not self.user.check_password(typed):
+                raise forms.ValidationError("That is not your password.")
+        elif typed.strip().lower() != self.user.email.lower():
+            raise forms.ValidationError("That is not the address of this account.")
+        return typed

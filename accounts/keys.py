@@ -1,0 +1,73 @@
+"""API keys: minted once, kept as a digest, recognised by it."""
+
+import hashlib
+import secrets
+from datetime import timedelta
+from decimal import Decimal
+
+from django.conf import settings
+from django.utils import timezone
+
+from accounts.models import ApiKey, User
+
+MARK = "qlk_live_"
+TOUCH_EVERY = timedelta(minutes=1)  # how exact `last_used_at` is; a write per request would cost more than it tells
+
+
+def mint(
+    user: User, name: str, scope: str = ApiKey.Scope.STANDARD, max_spend_micros: int | None = None, personal: bool = False
+) -> tuple[ApiKey, str]:
+    """A new key and its secret, which exists nowhere else. The cap is for its lifetime, in micro-dollars; None means none."""
+    secret = MARK + secrets.token_hex(32)
+    key = ApiKey.objects.create(
+        user=user,
+        name=name,
+        digest=_digest(secret),
+        prefix=f"{secret[:13]}…{secret[-4:]}",
+        scope=ApiKey.Scope(scope),
+        max_spend_micros=max_spend_micros,
+        personal=personal,
+    )
+    return key, secret
+
+
+def mint_personal(user: User) -> ApiKey:
+    """The key that the user's own chats run on, capped by NEW_USER_BUDGET_USD unless an operator owns it."""
+    operator = user.is_staff or user.is_superuser
+    cap = None if operator else micros(settings.NEW_USER_BUDGET_USD)
+    return mint(user, "Personal", max_spend_micros=cap, personal=True)[0]
+
+
+def personal_key(user: User) -> ApiKey | None:
+    """None when it was revoked: then nothing may be spent until an operator mints another."""
+    return ApiKey.objects.for_user(user).usable().filter(personal=True).first()
+
+
+def authenticate(secret: str) -> ApiKey | None:
+    """The usable key of this secret, its user loaded. One digest and one query whatever is presented."""
+    key = ApiKey.objects.usable().select_related("user").filter(digest=_digest(secret)).first()
+    if key is not None:
+        _touch(key)
+    return key
+
+
+def revoke(key: ApiKey) -> None:
+    """At once and for good; a second time changes nothing."""
+    now = timezone.now()
+    if ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=now):
+        key.revoked_at = now
+
+
+def micros(usd: Decimal) -> int:
+    return int(usd * 1_000_000)
+
+
+def _touch(key: ApiKey) -> None:
+    now = timezone.now()
+    if key.last_used_at is None or now - key.last_used_at > TOUCH_EVERY:
+        ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
+        key.last_used_at = now
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
