@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -61,6 +62,8 @@ def postgres(data_dir: Path, *, durable: bool = True) -> Server:
     account = ACCOUNT if os.geteuid() == 0 else None
     _make_private(home, account)
     sockets = _socket_dir(home, account)
+    heal = partial(_stop_orphan, home / "postmaster.pid", "postgres", signal.SIGINT)
+    heal()
     if not (home / "PG_VERSION").exists():
         _init_postgres(home, account)
     options = {"listen_addresses": "", "unix_socket_directories": str(sockets), "unix_socket_permissions": "0700", "max_connections": "200"}
@@ -83,7 +86,7 @@ def postgres(data_dir: Path, *, durable: bool = True) -> Server:
         check=check,
         account=account,
         stop_signal=signal.SIGINT,  # "fast": does not wait for clients to leave
-        heal=lambda: _stop_orphan(home / "postmaster.pid", "postgres", signal.SIGINT),
+        heal=heal,
     )
 
 
@@ -92,8 +95,8 @@ def redis_server(data_dir: Path, *, url: str = "") -> Server:
     home = data_dir / "redis"
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     pid_file = home / "redis.pid"
-    # An orphan may hold last time's port.
-    _stop_orphan(pid_file, "redis-server", signal.SIGTERM)
+    heal = partial(_stop_orphan, pid_file, "redis-server", signal.SIGTERM)
+    heal()
     known = redis.connection.parse_url(url) if url else {}
     port, password = known.get("port", 0), known.get("password") or secrets.token_urlsafe(24)
     if not port or not _is_free(port):
@@ -112,7 +115,7 @@ def redis_server(data_dir: Path, *, url: str = "") -> Server:
         command=[str(_redis_program()), str(config)],
         url=address,
         check=check,
-        heal=lambda: _stop_orphan(pid_file, "redis-server", signal.SIGTERM),
+        heal=heal,
     )
 
 
@@ -130,10 +133,10 @@ def launch(server: Server, log: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def wait_ready(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Return when it answers. Raises EmbeddedError with the end of its log when it died or took longer than START_SECONDS."""
+def wait_ready(server: Server, hopeful: Callable[[], bool], log: Path) -> None:
+    """Return when it answers. Raises EmbeddedError with the end of its log when there is no hope left, or no time."""
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
+    while time.monotonic() < deadline and hopeful():
         try:
             server.check()
         except (psycopg.Error, redis.RedisError, OSError):
@@ -145,15 +148,9 @@ def wait_ready(server: Server, process: subprocess.Popen[bytes], log: Path) -> N
 
 
 def start(server: Server, log: Path) -> subprocess.Popen[bytes]:
-    """Launch and wait. A second attempt follows a failed one: backends of a killed server may need a moment to be gone."""
+    """Launch and wait."""
     process = launch(server, log)
-    try:
-        wait_ready(server, process, log)
-    except EmbeddedError:
-        stop(server, process)
-        time.sleep(1)
-        process = launch(server, log)
-        wait_ready(server, process, log)
+    wait_ready(server, lambda: process.poll() is None, log)
     return process
 
 

@@ -20,12 +20,16 @@ class EnvError(Exception):
 
 def load_defaults(path: Path) -> None:
     """Set every NAME=value line of `path` that the environment does not already have."""
+    for name, value in read_file(path).items():
+        os.environ.setdefault(name, value)
+
+
+def read_file(path: Path) -> dict[str, str]:
+    """The NAME=value lines of `path`; nothing when there is no such file."""
     if not path.is_file():
-        return
-    for line in path.read_text().splitlines():
-        name, separator, value = line.partition("=")
-        if separator and not name.startswith("#"):
-            os.environ.setdefault(name.strip(), value.strip())
+        return {}
+    pairs = (line.partition("=") for line in path.read_text().splitlines() if not line.startswith("#"))
+    return {name.strip(): value.strip() for name, separator, value in pairs if separator}
 
 
 def text(name: str, default: str = "", source: Mapping[str, str] = os.environ) -> str:
