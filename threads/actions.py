@@ -18,7 +18,7 @@ from chatai.lib.ids import uuid7
 from threads import load
 from threads.blocks import Block, clean_text, text_of
 from threads.models import Message, Thread, Turn
-from threads.providers.catalog import model_info
+from threads.providers.catalog import is_offered, model_info
 
 if TYPE_CHECKING:
     from accounts.models import ApiKey, User
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 TITLE_WORDS = 60  # characters of the first message that stand in for a title
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818 - it is an answer, not a fault
     """The request cannot be done. `message` is a sentence for the person, `status` what an HTTP door answers."""
 
     def __init__(self, status: int, kind: str, message: str, retry_after: int | None = None) -> None:
@@ -65,7 +65,7 @@ WITH thread AS (
     SELECT %(turn)s, id, coalesce(%(key)s, key_id), turn_count, %(request)s, %(digest)s, %(model)s, %(options)s, %(price)s,
         'queued', 0, 0, '', '', '', '{}', 0, now(), now()
     FROM thread
-    ON CONFLICT ON CONSTRAINT turn_request_once DO NOTHING
+    ON CONFLICT (thread_id, request_id) DO NOTHING
     RETURNING id, thread_id
 ), messages AS (
     INSERT INTO threads_message (id, thread_id, turn_id, role, content, status, model, stop_reason, cost_micros, created_at)
@@ -145,7 +145,7 @@ def _replay(thread_id: UUID, request_id: str, digest: bytes) -> Admission:
 
 def _known_model(slug: str) -> ModelInfo:
     info = model_info(slug)
-    if info is None:
+    if info is None or not is_offered(info):
         raise Refused(400, "invalid_request_error", "This model is not available. Choose another one.")
     return info
 
@@ -181,9 +181,10 @@ def stop(user: User, thread_id: UUID) -> None:
 
 
 def _request_stop(thread: Thread) -> None:
-    now = timezone.now()
+    if thread.active_turn_id is None:
+        return
     running = Turn.objects.filter(pk=thread.active_turn_id, status=Turn.Status.RUNNING, stop_requested_at=None)
-    if running.update(stop_requested_at=now):
+    if running.update(stop_requested_at=timezone.now()):
         transaction.on_commit(lambda: hints.announce("replies", "stop", thread.active_turn_id))
 
 

@@ -1,5 +1,8 @@
 """Websocket addresses."""
 
 from channels.routing import URLRouter
+from django.urls import path
 
-websocket_application = URLRouter([])
+from threads.live.consumers import live
+
+websocket_application = URLRouter([path("ws/", live), path("ws/c/<uuid:thread_id>/", live)])

@@ -1,0 +1,115 @@
+"""What the tailer reads: a few statements for everything that all watchers of this process look at."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import dict_row
+
+from threads.models import Message, Thread, Turn
+
+if TYPE_CHECKING:
+    from threads.live.growing import Growing
+
+THREAD_FIELDS = "id, user_id, title, active_turn_id, last_seq, read_seq, pinned_at, archived_at, deleted_at, changed_at, last_active_at"
+TURN_FIELDS = """t.id, t.thread_id, t.number, t.request_id, t.model, t.status, t.ring, t.error_kind, t.error_message, t.usage,
+    t.cost_micros, t.created_at, t.changed_at, t.started_at, t.finished_at"""
+MESSAGE_FIELDS = "id, thread_id, turn_id, seq, role, content, status, model, usage, cost_micros, created_at"
+
+THREADS_BY_ID = f"SELECT {THREAD_FIELDS} FROM threads_thread WHERE id = ANY(%(ids)s) AND user_id = ANY(%(users)s)"
+THREADS_SINCE = f"""
+SELECT {THREAD_FIELDS} FROM threads_thread WHERE user_id = ANY(%(users)s) AND changed_at > %(since)s ORDER BY changed_at LIMIT %(most)s
+"""
+# Queued turns are left out for a moment: most of them are started, and seen as running, within milliseconds.
+TURNS_SINCE = f"""
+SELECT {TURN_FIELDS}, c.label FROM unnest(%(threads)s::uuid[], %(sinces)s::timestamptz[]) AS w(thread_id, since)
+JOIN threads_turn t ON t.thread_id = w.thread_id AND t.changed_at > w.since
+LEFT JOIN threads_catalogmodel c ON c.slug = t.model
+WHERE t.status <> 'queued' OR t.created_at < now() - make_interval(secs => %(patience)s)
+ORDER BY t.number DESC LIMIT %(most)s
+"""
+UNFINISHED = f"""
+SELECT {TURN_FIELDS}, c.label FROM threads_turn t LEFT JOIN threads_catalogmodel c ON c.slug = t.model
+WHERE t.thread_id = %(thread)s AND (t.id = (SELECT active_turn_id FROM threads_thread WHERE id = %(thread)s) OR t.status = 'queued')
+ORDER BY t.number LIMIT %(most)s
+"""
+MESSAGES = f"SELECT {MESSAGE_FIELDS} FROM threads_message WHERE turn_id = ANY(%(turns)s) ORDER BY seq NULLS FIRST, role DESC"
+EVENTS = """
+SELECT e.turn_id, array_agg(e.payload ORDER BY e.index)
+FROM unnest(%(rings)s::smallint[], %(turns)s::uuid[], %(nexts)s::int[]) AS w(ring, turn_id, next)
+JOIN threads_turnevent e ON e.ring = w.ring AND e.turn_id = w.turn_id AND e.index >= w.next
+GROUP BY e.turn_id
+"""
+SESSIONS = """
+SELECT s.session_key FROM django_session s WHERE s.session_key = ANY(%(keys)s) AND s.expire_date > now()
+"""
+PASSWORDS = "SELECT id, password FROM accounts_user WHERE id = ANY(%(users)s) AND is_active"
+
+TURN_COLUMNS = frozenset(field.attname for field in Turn._meta.concrete_fields)
+
+
+class Feed:
+    """One connection, reopened when it breaks. Methods raise psycopg.OperationalError while PostgreSQL is away."""
+
+    def __init__(self, conninfo: str) -> None:
+        self.conninfo = conninfo
+        self.connection: psycopg.AsyncConnection[Any] | None = None
+
+    async def _rows(self, statement: str, values: dict[str, Any]) -> list[dict[str, Any]]:
+        try:
+            if self.connection is None or self.connection.closed:
+                self.connection = await psycopg.AsyncConnection.connect(
+                    self.conninfo, autocommit=True, prepare_threshold=1, row_factory=dict_row
+                )
+            return await (await self.connection.execute(statement, values)).fetchall()
+        except (psycopg.OperationalError, psycopg.InterfaceError):
+            if self.connection is not None:
+                await self.connection.close()
+            raise
+
+    async def close(self) -> None:
+        if self.connection is not None:
+            await self.connection.close()
+
+    async def threads(self, ids: list[UUID], users: list[UUID]) -> list[Thread]:
+        return [Thread(**row) for row in await self._rows(THREADS_BY_ID, {"ids": ids, "users": users})]
+
+    async def threads_since(self, users: list[UUID], since: datetime, most: int) -> list[Thread]:
+        return [Thread(**row) for row in await self._rows(THREADS_SINCE, {"users": users, "since": since, "most": most})]
+
+    async def turns_since(self, since: dict[UUID, datetime], patience: float, most: int) -> list[tuple[Turn, str]]:
+        """Changed turns of watched threads with their models' labels, newest first."""
+        values = {"threads": list(since), "sinces": list(since.values()), "patience": patience, "most": most}
+        return _turns(await self._rows(TURNS_SINCE, values))
+
+    async def unfinished(self, thread_id: UUID, most: int) -> list[tuple[Turn, str]]:
+        return _turns(await self._rows(UNFINISHED, {"thread": thread_id, "most": most}))
+
+    async def messages(self, turn_ids: list[UUID]) -> dict[UUID, list[Message]]:
+        found: dict[UUID, list[Message]] = defaultdict(list)
+        for row in await self._rows(MESSAGES, {"turns": turn_ids}):
+            found[row["turn_id"]].append(Message(**row))
+        return found
+
+    async def events(self, growing: list[Growing]) -> dict[UUID, list[str]]:
+        """Journal payloads that each of `growing` has not read yet."""
+        values = {
+            "rings": [one.ring for one in growing],
+            "turns": [one.turn_id for one in growing],
+            "nexts": [one.next_index for one in growing],
+        }
+        return {row["turn_id"]: row["array_agg"] for row in await self._rows(EVENTS, values)}
+
+    async def sessions(self, keys: list[str]) -> set[str]:
+        return {row["session_key"] for row in await self._rows(SESSIONS, {"keys": keys})}
+
+    async def passwords(self, users: list[UUID]) -> dict[UUID, str]:
+        return {row["id"]: row["password"] for row in await self._rows(PASSWORDS, {"users": users})}
+
+
+def _turns(rows: list[dict[str, Any]]) -> list[tuple[Turn, str]]:
+    return [(Turn(**{name: value for name, value in row.items() if name in TURN_COLUMNS}), row["label"] or row["model"]) for row in rows]

@@ -1,0 +1,192 @@
+"""What a page is drawn from: rows of a turn as safe HTML, the same for page load, older pages, live frames and admin."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.template.loader import render_to_string
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from threads import markdown
+from threads.blocks import Block, text_of
+from threads.live.growing import Growing, partial, thinking_html, tool_use_html
+from threads.models import Message, Thread, Turn, TurnEvent
+from threads.providers.catalog import model_info
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+# What the person can do about it, by kind of error.
+RETRY, CONTINUE = "retry", "continue"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One message as a template needs it."""
+
+    id: UUID
+    seq: int | None
+    role: str
+    status: str  # queued | streaming | complete | stopped | failed | interrupted
+    html: SafeString  # everything finished
+    open_html: SafeString  # the block still open; streaming only
+    text: str
+    model_label: str
+    created_at: datetime
+    usage: dict[str, Any]
+    cost_micros: int
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TurnView:
+    """One turn as a template needs it."""
+
+    id: UUID
+    dom_id: str
+    number: int
+    status: str
+    over: bool
+    error_kind: str
+    error_message: str
+    error_action: str  # "retry" | "continue" | ""
+    model: str
+    model_label: str
+    open_id: str
+    rows: list[Row]
+
+
+def dom_id(turn: Turn) -> str:
+    """The request id made by the page, when it is one, so that a frame replaces what the page drew itself."""
+    try:
+        return f"t-{UUID(turn.request_id)}"
+    except ValueError:
+        return f"t-{turn.id}"
+
+
+def label_of(slug: str) -> str:
+    info = model_info(slug)
+    return info.label if info else slug
+
+
+def turn_view(turn: Turn, messages: Iterable[Message], growing: Growing | None = None, label: str | None = None) -> TurnView:
+    """`messages` of `turn` in order; `growing` brings what a running turn has so far."""
+    label = label_of(turn.model) if label is None else label
+    queued = turn.status == Turn.Status.QUEUED
+    rows = [_row(turn, message, growing, label) for message in messages if message.role == Message.Role.USER or not queued]
+    return TurnView(
+        id=turn.id,
+        dom_id=dom_id(turn),
+        number=turn.number,
+        status=turn.status,
+        over=turn.over,
+        error_kind=turn.error_kind,
+        error_message=turn.error_message,
+        error_action=_error_action(turn),
+        model=turn.model,
+        model_label=label,
+        open_id=f"open-{turn.id}",
+        rows=rows,
+    )
+
+
+def _error_action(turn: Turn) -> str:
+    if turn.status == Turn.Status.INTERRUPTED:
+        return CONTINUE
+    return RETRY if turn.status == Turn.Status.FAILED else ""
+
+
+def _row(turn: Turn, message: Message, growing: Growing | None, label: str) -> Row:
+    asked = message.role == Message.Role.USER
+    streaming = message.status == Message.Status.STREAMING
+    live = growing if streaming else None
+    if live is not None:
+        html, open_html = live.html, live.open_html
+    else:
+        html, open_html = (question_html if asked else answer_html)(message.content), SafeString("")
+    seconds = (turn.finished_at - turn.started_at).total_seconds() if turn.finished_at and turn.started_at else None
+    return Row(
+        id=message.id,
+        seq=message.seq,
+        role=message.role,
+        status="queued" if asked and turn.status == Turn.Status.QUEUED else message.status,
+        html=html,
+        open_html=open_html,
+        text=text_of(message.content),
+        model_label="" if asked else label,
+        created_at=message.created_at,
+        usage=message.usage or {},
+        cost_micros=message.cost_micros,
+        seconds=None if asked else seconds,
+    )
+
+
+def question_html(blocks: list[Block]) -> SafeString:
+    return SafeString("".join(markdown.render_plain(block["text"]) for block in blocks if block.get("type") == "text"))
+
+
+def answer_html(blocks: list[Block]) -> SafeString:
+    """All blocks of a finished answer."""
+    return SafeString("".join(map(_block_html, blocks)))
+
+
+def _block_html(block: Block) -> SafeString:
+    match block.get("type"):
+        case "text":
+            return markdown.render(block["text"])
+        case "thinking" if block.get("thinking"):
+            return thinking_html(block["thinking"])
+        case "tool_use":
+            return tool_use_html(block)
+    return SafeString("")
+
+
+def turn_views(turns: Iterable[Turn]) -> list[TurnView]:
+    """Views of `turns` (already fetched for their owner), with one query for messages and one for journals of running ones."""
+    turns = list(turns)
+    messages: dict[UUID, list[Message]] = defaultdict(list)
+    for message in Message.objects.filter(turn__in=turns).order_by("seq", "role"):
+        messages[message.turn_id].append(message)
+    running = {turn.id: Growing(turn.id, turn.ring) for turn in turns if turn.status == Turn.Status.RUNNING and turn.ring is not None}
+    if running:
+        payloads: dict[UUID, list[str]] = defaultdict(list)
+        rings = {growing.ring for growing in running.values()}
+        for event in TurnEvent.objects.filter(ring__in=rings, turn__in=running).order_by("turn_id", "index"):
+            payloads[event.turn_id].append(event.payload)
+        for turn_id, growing in running.items():
+            growing.feed(payloads[turn_id])
+    return [turn_view(turn, _question_first(messages[turn.id]), running.get(turn.id)) for turn in turns]
+
+
+def _question_first(messages: list[Message]) -> list[Message]:
+    # A queued turn's messages have no sequence numbers yet.
+    return sorted(messages, key=lambda message: (message.seq or 0, message.role != Message.Role.USER))
+
+
+# --- pieces of live frames ------------------------------------------------------------------------------------------------
+
+
+def section(view: TurnView) -> SafeString:
+    """A whole turn, replaced where it is or put where its number belongs."""
+    html = render_to_string("threads/_turn.html", {"turn": view, "live": True})
+    return format_html('<hx-upsert hx-target="#messages" key="data-number" sort>{}</hx-upsert>', html)
+
+
+def withdrawn(turn: Turn) -> SafeString:
+    return partial(f"#{dom_id(turn)}", "delete", SafeString(""))
+
+
+def sidebar(thread: Thread, current: bool) -> SafeString:
+    """The thread's link at the top of its group, or gone; and the title in the header of its own page."""
+    parts = [partial(f"#thread-{thread.id}", "delete", SafeString(""))]
+    if thread.deleted_at is None and thread.archived_at is None:
+        link = render_to_string("threads/_thread_link.html", {"thread": thread, "current_id": thread.id if current else None})
+        parts.append(partial("#threads-pinned" if thread.pinned_at else "#threads-today", "afterbegin", link))
+    if current:
+        parts.append(partial("#thread-title", "innerHTML", format_html("{}", thread.title or "New chat")))
+    return SafeString("".join(parts))

@@ -1,0 +1,246 @@
+"""One per web process: follows everything its sockets watch, with a few statements per tick, and hands out what changed.
+
+Woken by hints; without them it looks by itself, so a lost hint costs a quarter of a second and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import psycopg
+
+from chatai.lib import hints
+from chatai.lib.postgres import conninfo
+from threads.live import frames
+from threads.live.feed import Feed
+from threads.live.growing import Growing
+from threads.live.watcher import Watcher
+from threads.models import Message, Thread, Turn
+
+logger = logging.getLogger(__name__)
+
+LOOK_EVERY = 0.25  # seconds, for events of running turns
+LOOK_AROUND_EVERY = 1.0  # for threads and turns that changed
+CHECK_EVERY = 30.0  # for sessions that ended
+SLACK = timedelta(seconds=10)  # a row can be committed this much later than the time it carries
+QUEUED_PATIENCE = 0.2  # seconds
+MOST_TURNS = 60  # a page that missed more loads anew
+MOST_ROWS = 100
+CLOSE_SIGNED_OUT, CLOSE_GONE, CLOSE_SLOW, CLOSE_AGAIN = 4401, 4404, 4408, 1012
+
+
+class Tailer:
+    def __init__(self) -> None:
+        self.feed = Feed(conninfo("chatai-tailer"))
+        self.watchers: set[Watcher] = set()
+        self.by_thread: dict[UUID, set[Watcher]] = defaultdict(set)
+        self.by_user: dict[UUID, set[Watcher]] = defaultdict(set)
+        self.growing: dict[UUID, Growing] = {}
+        self.turns: dict[UUID, tuple[Turn, list[Message], str]] = {}  # running ones, as last drawn
+        self.seen: dict[UUID, dict[UUID, datetime]] = defaultdict(dict)  # thread → turn → changed_at as last shown
+        self.threads_seen: dict[UUID, datetime] = {}
+        self.wake = asyncio.Event()
+        self.hinted_threads: set[UUID] = set()
+        self.hinted_turns: set[UUID] = set()
+        self.check_now = False
+        self.in_use = asyncio.Lock()  # one reader of the feed at a time
+        self.tasks: list[asyncio.Task[None]] = []
+
+    # --- sockets ----------------------------------------------------------------------------------------------------------
+
+    async def add(self, watcher: Watcher, since: datetime) -> None:
+        """Watch first, then read what the page may have missed since it was drawn."""
+        if not self.tasks:
+            hints.bind_loop()
+            self.tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._listen())]
+        self.watchers.add(watcher)
+        self.by_user[watcher.user_id].add(watcher)
+        if watcher.thread_id:
+            self.by_thread[watcher.thread_id].add(watcher)
+        async with self.in_use:
+            await self._catch_up(watcher, since)
+        await watcher.flush()
+
+    def remove(self, watcher: Watcher) -> None:
+        self.watchers.discard(watcher)
+        _discard(self.by_user, watcher.user_id, watcher)
+        if watcher.thread_id:
+            _discard(self.by_thread, watcher.thread_id, watcher)
+            if watcher.thread_id not in self.by_thread:
+                self._forget(watcher.thread_id)
+
+    def _forget(self, thread_id: UUID) -> None:
+        for turn_id in self.seen.pop(thread_id, {}):
+            self.growing.pop(turn_id, None)
+            self.turns.pop(turn_id, None)
+
+    async def _catch_up(self, watcher: Watcher, since: datetime) -> None:
+        threads = await self.feed.threads_since([watcher.user_id], since, MOST_ROWS)
+        recent = await self.feed.turns_since({watcher.thread_id: since}, 0, MOST_TURNS) if watcher.thread_id else []
+        if len(threads) == MOST_ROWS or len(recent) == MOST_TURNS:
+            await watcher.reload()
+            return
+        for thread in threads:
+            watcher.show_row(thread)
+        if watcher.thread_id is None:
+            return
+        changed = {turn.id: (turn, label) for turn, label in recent}
+        changed |= {turn.id: (turn, label) for turn, label in await self.feed.unfinished(watcher.thread_id, MOST_TURNS)}
+        await self._show(list(changed.values()), {watcher.thread_id: {watcher}})
+
+    # --- the loop ---------------------------------------------------------------------------------------------------------
+
+    async def _listen(self) -> None:
+        async for kind, ids in hints.listen("live"):
+            match kind:
+                case "events":
+                    self.hinted_turns |= self.growing.keys() & set(map(UUID, ids))
+                case "threads":
+                    self.hinted_threads |= set(map(UUID, ids))
+                case "sessions":
+                    self.check_now = True
+            if self.hinted_turns or self.hinted_threads or self.check_now:
+                self.wake.set()
+
+    async def _run(self) -> None:
+        looked_around = checked = 0.0
+        while True:
+            try:
+                async with asyncio.timeout(LOOK_EVERY):
+                    await self.wake.wait()
+                quiet = False
+            except TimeoutError:
+                quiet = True
+            self.wake.clear()
+            if not self.watchers:
+                continue
+            now = time.monotonic()
+            try:
+                async with self.in_use:
+                    if around := now - looked_around > LOOK_AROUND_EVERY:
+                        looked_around = now
+                    await self._look(around, quiet)
+                    if self.check_now or now - checked > CHECK_EVERY:
+                        checked, self.check_now = now, False
+                        await self._check_sessions()
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                logger.warning("tailer waits for PostgreSQL: %s", type(error).__name__)
+                await asyncio.sleep(LOOK_EVERY)
+            await self._deliver()
+
+    async def _look(self, around: bool, quiet: bool) -> None:
+        hinted, self.hinted_threads = self.hinted_threads, set()
+        threads: list[Thread] = []
+        if around:
+            threads = await self.feed.threads_since(list(self.by_user), datetime.now(UTC) - SLACK, 10 * MOST_ROWS)
+            hinted |= self.by_thread.keys()
+        elif hinted:
+            threads = await self.feed.threads(list(hinted), list(self.by_user))
+        for thread in threads:
+            await self._thread_changed(thread)
+        if watched := hinted & self.by_thread.keys():
+            sinces = dict.fromkeys(watched, datetime.now(UTC) - SLACK)
+            await self._show(await self.feed.turns_since(sinces, QUEUED_PATIENCE, MOST_TURNS * 10), self.by_thread)
+        await self._read_events(around or quiet)
+
+    async def _thread_changed(self, thread: Thread) -> None:
+        if self.threads_seen.get(thread.id) == thread.changed_at:
+            return
+        self.threads_seen[thread.id] = thread.changed_at
+        if len(self.threads_seen) > 10_000:
+            self.threads_seen.clear()
+        for watcher in self.by_user.get(thread.user_id, ()):
+            watcher.show_row(thread)
+        if thread.deleted_at is not None:
+            for watcher in list(self.by_thread.get(thread.id, ())):
+                await watcher.flush()
+                await watcher.close(CLOSE_GONE)
+
+    async def _show(self, changed: list[tuple[Turn, str]], audience: dict[UUID, set[Watcher]]) -> None:
+        """Draw turns that are new to `audience` (all watchers of a thread, or the one that has just come)."""
+        everyone = audience is self.by_thread
+        fresh = [(turn, label) for turn, label in changed if not everyone or self.seen[turn.thread_id].get(turn.id) != turn.changed_at]
+        if not fresh:
+            return
+        messages = await self.feed.messages([turn.id for turn, _ in fresh])
+        for turn, label in fresh:
+            if everyone:
+                self.seen[turn.thread_id][turn.id] = turn.changed_at
+            if turn.status == Turn.Status.RUNNING and turn.ring is not None:
+                self.turns[turn.id] = (turn, messages[turn.id], label)
+                self.growing.setdefault(turn.id, Growing(turn.id, turn.ring))
+            else:
+                self.growing.pop(turn.id, None)
+                self.turns.pop(turn.id, None)
+        await self._read(growing for turn, _ in fresh if (growing := self.growing.get(turn.id)) and growing.next_index == 0)
+        for turn, label in fresh:
+            draw, growing = self._drawing(turn, messages[turn.id], label), self.growing.get(turn.id)
+            for watcher in audience.get(turn.thread_id, ()):
+                watcher.show_section(turn.id, draw, growing)
+
+    def _drawing(self, turn: Turn, messages: list[Message], label: str) -> Callable[[], str]:
+        """Draws the turn as it is when asked; drawn once for all watchers that ask for the same state."""
+        drawn: tuple[int, str] | None = None
+
+        def draw() -> str:
+            nonlocal drawn
+            growing = self.growing.get(turn.id)
+            version = growing.version if growing else -1
+            if drawn is None or drawn[0] != version:
+                if turn.status == Turn.Status.STOPPED and not messages:
+                    html = str(frames.withdrawn(turn))
+                else:
+                    html = str(frames.section(frames.turn_view(turn, messages, growing, label)))
+                drawn = (version, html)
+            return drawn[1]
+
+        return draw
+
+    async def _read_events(self, everything: bool) -> None:
+        hinted, self.hinted_turns = self.hinted_turns, set()
+        await self._read([one for turn_id, one in self.growing.items() if everything or turn_id in hinted])
+
+    async def _read(self, growing: Iterable[Growing]) -> None:
+        wanted = {one.turn_id: one for one in growing if not one.ended}
+        if wanted:
+            for turn_id, payloads in (await self.feed.events(list(wanted.values()))).items():
+                wanted[turn_id].feed(payloads)
+
+    async def _deliver(self) -> None:
+        for watcher in list(self.watchers):
+            if watcher.silent or watcher.overwhelmed:
+                await watcher.close(CLOSE_SLOW)
+            else:
+                await watcher.flush()
+
+    async def _check_sessions(self) -> None:
+        alive = await self.feed.sessions([watcher.session_key for watcher in self.watchers])
+        passwords = await self.feed.passwords(list(self.by_user))
+        for watcher in list(self.watchers):
+            if watcher.session_key not in alive:
+                await watcher.close(CLOSE_SIGNED_OUT)
+            elif passwords.get(watcher.user_id) != watcher.password:
+                await watcher.close(CLOSE_AGAIN)  # signed in anew, or refused
+
+
+def _discard(index: dict[UUID, set[Watcher]], key: UUID, watcher: Watcher) -> None:
+    index[key].discard(watcher)
+    if not index[key]:
+        del index[key]
+
+
+_tailers: dict[asyncio.AbstractEventLoop, Tailer] = {}
+
+
+def tailer() -> Tailer:
+    """The tailer of the running loop."""
+    loop = asyncio.get_running_loop()
+    if loop not in _tailers:
+        _tailers[loop] = Tailer()
+    return _tailers[loop]

@@ -1,0 +1,204 @@
+"""Durable before visible: events of all live turns go to PostgreSQL in one insert per tick, and only then does anyone hear of them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import psycopg
+from django.conf import settings
+
+from chatai.lib import hints
+from threads.blocks import BlockDelta, Event, InputJsonDelta, TextDelta, ThinkingDelta, dump_event
+from threads.replies import store
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+logger = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+QUIET_TICK = 0.040  # seconds between inserts when few turns are live
+TICK_PER_TURN = 0.0003  # seconds more for each live turn: more turns per insert instead of more inserts
+LONGEST_TICK = 0.250
+IDLE_AFTER = 0.4  # seconds; what a turn says after such a pause is written at once
+
+
+class Line:
+    """The journal of one turn, as its writer holds it."""
+
+    __slots__ = ("epoch", "index", "lost", "pending", "ring", "turn_id", "written_at")
+
+    def __init__(self, turn_id: UUID, ring: int, epoch: int, index: int = 0) -> None:
+        self.turn_id = turn_id
+        self.ring = ring
+        self.epoch = epoch
+        self.index = index  # of the next event
+        self.pending: list[Event] = []
+        self.written_at = 0.0
+        self.lost: Callable[[], None] = lambda: None  # called when the turn belongs to somebody else
+
+    def add(self, event: Event) -> None:
+        """Append, merging a delta into the one before it: what has already arrived becomes one event."""
+        if self.pending and isinstance(event, BlockDelta) and _merge(self.pending[-1], event):
+            return
+        self.pending.append(event)
+
+
+def _merge(last: Event, event: BlockDelta) -> bool:
+    if not isinstance(last, BlockDelta) or last.index != event.index:
+        return False
+    match last.delta, event.delta:
+        case TextDelta(), TextDelta():
+            last.delta.text += event.delta.text
+        case ThinkingDelta(), ThinkingDelta():
+            last.delta.thinking += event.delta.thinking
+        case InputJsonDelta(), InputJsonDelta():
+            last.delta.partial_json += event.delta.partial_json
+        case _:
+            return False
+    return True
+
+
+class Journal:
+    """One writer per process, with a connection of its own. Lease renewals use it too, so that the two cannot deadlock."""
+
+    def __init__(self, conninfo: str) -> None:
+        self.conninfo = conninfo
+        self.lines: dict[UUID, Line] = {}
+        self.connection: psycopg.AsyncConnection[Any] | None = None
+        self.in_use = asyncio.Lock()
+        self.dirty: set[UUID] = set()
+        self.wanted = asyncio.Event()
+        self.urgent = asyncio.Event()
+        self.last_write = 0.0
+        self.waiters: list[tuple[Line, asyncio.Future[None]]] = []
+
+    def open(self, line: Line) -> None:
+        self.lines[line.turn_id] = line
+
+    def close(self, line: Line) -> None:
+        self.lines.pop(line.turn_id, None)
+        self.dirty.discard(line.turn_id)
+
+    def append(self, line: Line, event: Event) -> None:
+        line.add(event)
+        self.dirty.add(line.turn_id)
+        self.wanted.set()
+        if time.monotonic() - line.written_at > IDLE_AFTER:
+            self.urgent.set()
+
+    async def flush(self, line: Line) -> None:
+        """Wait until everything appended to `line` is committed (or the turn is lost)."""
+        if line.turn_id not in self.dirty and not line.pending:
+            async with self.in_use:  # an insert under way may hold its last events
+                return
+        done = asyncio.get_running_loop().create_future()
+        self.waiters.append((line, done))
+        self.wanted.set()
+        self.urgent.set()
+        await done
+
+    @property
+    def tick(self) -> float:
+        return min(LONGEST_TICK, QUIET_TICK + TICK_PER_TURN * len(self.lines))
+
+    async def run(self) -> None:
+        while True:
+            await self.wanted.wait()
+            pause = self.last_write + self.tick - time.monotonic()
+            if pause > 0 and not self.urgent.is_set():
+                try:
+                    async with asyncio.timeout(pause):
+                        await self.urgent.wait()
+                except TimeoutError:
+                    pass
+            self.wanted.clear()
+            self.urgent.clear()
+            await self.write()
+
+    async def write(self) -> None:
+        """One insert with everything pending."""
+        dirty, self.dirty = self.dirty, set()
+        waiters, self.waiters = self.waiters, []
+        self.last_write = time.monotonic()
+        lines = [line for turn_id in dirty if (line := self.lines.get(turn_id)) and line.pending]
+        if lines:
+            async with self.in_use:
+                await self._insert(lines)
+            hints.announce("live", "events", *(line.turn_id for line in lines))
+        for _, done in waiters:
+            if not done.done():
+                done.set_result(None)
+
+    async def _insert(self, lines: list[Line]) -> None:
+        rows: list[tuple[Line, int, str]] = []
+        for line in lines:
+            pending, line.pending = line.pending, []
+            line.written_at = self.last_write
+            for event in pending:
+                rows.append((line, line.index, dump_event(event)))
+                line.index += 1
+        while rows:
+            written = await self._retry(partial(_append, rows))
+            if written == len(rows):
+                return
+            rows = await self._refused(rows)
+
+    async def _refused(self, rows: list[tuple[Line, int, str]]) -> list[tuple[Line, int, str]]:
+        """What is still to write when fewer rows went in than were given.
+
+        Either an insert was repeated after a lost connection (nothing is left), or leases had run out: a turn that nobody took is
+        taken anew under a higher epoch and written again, the others are given up.
+        """
+        before = {line: line.epoch for line, _, _ in rows}
+        held = await self._renew({line.turn_id: line.epoch for line in before})
+        for line in before:
+            if line.turn_id not in held:
+                line.lost()
+        return [row for row in rows if row[0].turn_id in held and row[0].epoch != before[row[0]]]
+
+    async def renew(self) -> None:
+        """Extend the lease of every open line; a line that belongs to somebody else by now is told so."""
+        lines = list(self.lines.values())
+        async with self.in_use:
+            held = await self._renew({line.turn_id: line.epoch for line in lines})
+        for line in lines:
+            if line.turn_id not in held and line.turn_id in self.lines:
+                line.lost()
+
+    async def _renew(self, epochs: dict[UUID, int]) -> dict[UUID, int]:
+        held = await self._retry(lambda connection: store.renew(connection, settings.LEASE_SECONDS, epochs))
+        for turn_id, epoch in held.items():
+            if line := self.lines.get(turn_id):
+                line.epoch = epoch
+        return held
+
+    async def _retry(self, attempt: Callable[[store.Connection], Awaitable[Result]]) -> Result:
+        """Until PostgreSQL answers: text that waits here has been shown to nobody, and every statement is safe to repeat."""
+        while True:
+            try:
+                if self.connection is None or self.connection.closed:
+                    self.connection = await psycopg.AsyncConnection.connect(self.conninfo, autocommit=True, prepare_threshold=1)
+                return await attempt(self.connection)
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                logger.warning("journal waits for PostgreSQL: %s", type(error).__name__)
+                if self.connection is not None:
+                    await self.connection.close()
+                await asyncio.sleep(0.25)
+
+
+async def _append(rows: list[tuple[Line, int, str]], connection: store.Connection) -> int:
+    values = {
+        "rings": [line.ring for line, _, _ in rows],
+        "turns": [line.turn_id for line, _, _ in rows],
+        "indexes": [index for _, index, _ in rows],
+        "epochs": [line.epoch for line, _, _ in rows],
+        "payloads": [payload for _, _, payload in rows],
+        "held": list({line.turn_id for line, _, _ in rows}),
+    }
+    return (await connection.execute(store.APPEND, values)).rowcount

@@ -1,0 +1,208 @@
+"""The generating process: claims queued turns, works on many at once, survives whatever dies around it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import psycopg
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from chatai.lib import hints
+from chatai.lib.ids import uuid7
+from chatai.lib.postgres import conninfo
+from threads.providers import catalog
+from threads.providers.gone import GoneProvider, gone_info
+from threads.replies import store
+from threads.replies.journal import Journal
+from threads.replies.turn import LiveTurn
+
+if TYPE_CHECKING:
+    from threads.providers.base import ModelInfo
+
+logger = logging.getLogger(__name__)
+
+POLL_EVERY = 0.5  # seconds; work and stops that no hint told of
+BEAT_EVERY = 2.0
+MODELS_FRESH = 5.0
+CLAIM_AT_ONCE = 100
+POOL_SIZE = 8
+DATABASE_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
+
+
+class Runner:
+    """One `runreplies` process."""
+
+    def __init__(self) -> None:
+        self.name = f"{socket.gethostname()[:40]}:{os.getpid()}:{str(uuid7())[-8:]}"
+        self.pool: AsyncConnectionPool[Any] = AsyncConnectionPool(
+            conninfo("chatai-replies"),
+            min_size=2,
+            max_size=POOL_SIZE,
+            open=False,
+            kwargs={"autocommit": True, "prepare_threshold": 1},
+            check=AsyncConnectionPool.check_connection,
+        )
+        self.journal = Journal(conninfo("chatai-journal"))
+        self.live: dict[UUID, LiveTurn] = {}
+        self.wake = asyncio.Event()
+        self.draining = False
+        self.models: dict[str, ModelInfo | None] = {}
+        self.models_read_at = 0.0
+
+    async def run(self) -> None:
+        """Until SIGTERM or SIGINT; then drain."""
+        hints.bind_loop()
+        loop = asyncio.get_running_loop()
+        stopped = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopped.set)
+        await self.pool.open(wait=False)
+        tasks = [
+            asyncio.create_task(work(), name=name)
+            for name, work in (
+                ("journal", self.journal.run),
+                ("claim", self._claim_always),
+                ("hints", self._listen),
+                ("renew", lambda: self._every(settings.LEASE_SECONDS / 3, self.journal.renew)),
+                ("recover", lambda: self._every(BEAT_EVERY, self._recover)),
+                ("stops", lambda: self._every(POLL_EVERY, self._look_for_stops)),
+                ("beat", lambda: self._every(BEAT_EVERY, self._beat)),
+            )
+        ]
+        logger.info("replies ready as %s", self.name)
+        finished, _ = await asyncio.wait([*tasks, asyncio.create_task(stopped.wait())], return_when=asyncio.FIRST_COMPLETED)
+        for task in finished.intersection(tasks):
+            task.result()  # a broken loop must end the process, visibly, not leave half of it running
+        await self._drain()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.pool.close()
+
+    # --- claiming ---------------------------------------------------------------------------------------------------------
+
+    async def _claim_always(self) -> None:
+        while True:
+            self.wake.clear()
+            started = await self._guarded(self._claim)
+            if started == CLAIM_AT_ONCE:
+                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(POLL_EVERY):
+                    await self.wake.wait()
+
+    async def _claim(self) -> int:
+        most = min(settings.REPLIES_MAX_TURNS - len(self.live), CLAIM_AT_ONCE)
+        if most <= 0 or self.draining:
+            return 0
+        async with self.pool.connection() as connection:
+            claimed = await store.claim(connection, self.name, settings.LEASE_SECONDS, most)
+        await self._start(claimed)
+        return len(claimed)
+
+    async def _recover(self) -> None:
+        if self.draining:
+            return
+        async with self.pool.connection() as connection:
+            claimed = await store.recover(connection, self.name, settings.LEASE_SECONDS, CLAIM_AT_ONCE)
+        for turn in claimed:
+            logger.warning("turn %s taken over (attempt %s)", turn.id, turn.attempts)
+        await self._start(claimed)
+
+    async def _start(self, claimed: list[store.Claimed]) -> None:
+        for turn in claimed:
+            info = await self._model(turn.model)
+            provider = catalog.provider_for(info) if info else GoneProvider()
+            live = LiveTurn(turn, info or gone_info(turn.model), provider, self.journal, self.pool)
+            self.live[turn.id] = live
+            live.task = asyncio.create_task(live.run(), name=f"turn {turn.id}")
+            live.task.add_done_callback(partial(self._ended, turn.id))
+        hints.announce("live", "threads", *(turn.thread_id for turn in claimed))
+
+    def _ended(self, turn_id: UUID, task: asyncio.Task[None]) -> None:
+        self.live.pop(turn_id, None)
+        self.wake.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # The lease runs out and the turn is taken over: nothing is lost, but somebody should read this.
+            logger.error("turn %s broke", turn_id, exc_info=error)
+
+    async def _model(self, slug: str) -> ModelInfo | None:
+        if time.monotonic() - self.models_read_at > MODELS_FRESH:
+            self.models.clear()
+            self.models_read_at = time.monotonic()
+        if slug not in self.models:
+            self.models[slug] = await sync_to_async(catalog.model_info)(slug)
+        return self.models[slug]
+
+    # --- looking around ---------------------------------------------------------------------------------------------------
+
+    async def _listen(self) -> None:
+        async for kind, ids in hints.listen("replies"):
+            if kind == "work":
+                self.wake.set()
+            elif kind == "stop":
+                for name in ids:
+                    self._stop(UUID(name))
+
+    async def _look_for_stops(self) -> None:
+        if self.live:
+            async with self.pool.connection() as connection:
+                for turn_id in await store.stops(connection, self.name):
+                    self._stop(turn_id)
+
+    def _stop(self, turn_id: UUID) -> None:
+        if live := self.live.get(turn_id):
+            live.cancel("stop")
+
+    async def _beat(self) -> None:
+        async with self.pool.connection() as connection:
+            await store.beat(connection, self.name, len(self.live), settings.REPLIES_MAX_TURNS, self.draining)
+
+    async def _every(self, seconds: float, work: Callable[[], Awaitable[Any]]) -> None:
+        while True:
+            await self._guarded(work)
+            await asyncio.sleep(seconds)
+
+    async def _guarded(self, work: Callable[[], Awaitable[Any]]) -> Any:
+        """A database that is away is waited for; anything else is a fault and ends the process."""
+        try:
+            return await work()
+        except DATABASE_ERRORS as error:
+            logger.warning("waiting for PostgreSQL: %s", type(error).__name__)
+            await asyncio.sleep(0.5)
+            return 0
+
+    # --- leaving ----------------------------------------------------------------------------------------------------------
+
+    async def _drain(self) -> None:
+        """Claim nothing new, give running turns their time, hand the rest back by ending the lease."""
+        self.draining = True
+        logger.info("draining: %s turns are running", len(self.live))
+        tasks = [live.task for live in self.live.values() if live.task]
+        if tasks:
+            await asyncio.wait(tasks, timeout=settings.DRAIN_SECONDS)
+        left = list(self.live.values())
+        for live in left:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await self.journal.flush(live.line)
+            live.cancel("drain")
+        if left:
+            await asyncio.wait([live.task for live in left if live.task], timeout=2)
+            async with self.pool.connection(timeout=2) as connection:
+                await store.hand_back(connection, self.name)
+            hints.announce("replies", "work")
+            await asyncio.sleep(0.1)  # the hint leaves before the loop does
+        logger.info("drained: %s turns handed back", len(left))

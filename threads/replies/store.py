@@ -1,0 +1,198 @@
+"""Every statement of the generating process. Short transactions, no ORM; each write is checked against the turn's epoch."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from psycopg import AsyncConnection
+from psycopg.rows import class_row
+
+RINGS = 8  # journal partitions; the migration made them
+
+Connection = AsyncConnection[Any]
+
+
+def current_ring() -> int:
+    """The journal partition of turns that start now: the hour, modulo the ring."""
+    return int(time.time() // 3600) % RINGS
+
+
+@dataclass(slots=True)
+class Claimed:
+    """A turn this process holds the lease of."""
+
+    id: UUID
+    thread_id: UUID
+    user_id: UUID
+    answer_id: UUID
+    number: int
+    model: str
+    options: dict[str, Any]
+    price: dict[str, str]
+    epoch: int
+    attempts: int
+    ring: int
+    first_seq: int
+    stop_requested_at: datetime | None
+    instructions: str
+
+
+HELD = """
+    h.id, h.thread_id, h.number, h.model, h.options, h.price, h.epoch, h.attempts, h.ring, h.first_seq, h.stop_requested_at,
+    u.id AS user_id, u.custom_instructions AS instructions, m.id AS answer_id
+FROM held h
+JOIN threads_thread t ON t.id = h.thread_id
+JOIN accounts_user u ON u.id = t.user_id
+JOIN threads_message m ON m.turn_id = h.id AND m.role = 'assistant'
+"""
+
+# The thread row is locked with the turn: two processes can never start two turns of one thread, because the second one sees
+# the thread's new active_turn_id when it gets the lock. Sequence numbers are handed out here, under that lock.
+CLAIM = f"""
+WITH picked AS (
+    SELECT t.id, t.thread_id, th.last_seq
+    FROM threads_turn t JOIN threads_thread th ON th.id = t.thread_id
+    WHERE t.status = 'queued' AND th.active_turn_id IS NULL AND th.deleted_at IS NULL
+      AND NOT EXISTS (SELECT 1 FROM threads_turn q WHERE q.thread_id = t.thread_id AND q.status = 'queued' AND q.number < t.number)
+    ORDER BY t.created_at LIMIT %(most)s
+    FOR UPDATE OF t, th SKIP LOCKED
+), held AS (
+    UPDATE threads_turn t SET
+        status = 'running', epoch = t.epoch + 1, attempts = t.attempts + 1, runner = %(runner)s, ring = %(ring)s,
+        lease_until = now() + %(lease)s::interval, first_seq = p.last_seq + 1, started_at = now(), changed_at = now()
+    FROM picked p WHERE t.id = p.id RETURNING t.*
+), threads AS (
+    UPDATE threads_thread th SET active_turn_id = p.id, last_seq = p.last_seq + 2, changed_at = now()
+    FROM picked p WHERE th.id = p.thread_id
+), messages AS (
+    UPDATE threads_message m SET seq = p.last_seq + CASE m.role WHEN 'user' THEN 1 ELSE 2 END
+    FROM picked p WHERE m.turn_id = p.id AND m.seq IS NULL
+)
+SELECT {HELD}
+"""
+
+RECOVER = f"""
+WITH lost AS (
+    SELECT id FROM threads_turn WHERE status = 'running' AND lease_until < now()
+    ORDER BY lease_until LIMIT %(most)s FOR UPDATE SKIP LOCKED
+), held AS (
+    UPDATE threads_turn t SET
+        epoch = t.epoch + 1, attempts = t.attempts + 1, runner = %(runner)s, lease_until = now() + %(lease)s::interval, changed_at = now()
+    FROM lost WHERE t.id = lost.id RETURNING t.*
+)
+SELECT {HELD}
+"""
+
+# A lease that ran out while nobody else took the turn is taken anew, with a new epoch, like any other claim.
+RENEW = """
+UPDATE threads_turn t SET lease_until = now() + %(lease)s::interval, epoch = t.epoch + CASE WHEN t.lease_until < now() THEN 1 ELSE 0 END
+FROM unnest(%(ids)s::uuid[], %(epochs)s::int[]) AS mine(id, epoch)
+WHERE t.id = mine.id AND t.epoch = mine.epoch AND t.status = 'running'
+RETURNING t.id, t.epoch
+"""
+
+# FOR SHARE makes a concurrent claim and this insert wait for each other, so an old epoch can never slip in behind a new one.
+APPEND = """
+INSERT INTO threads_turnevent (ring, turn_id, index, epoch, payload, created_at)
+SELECT e.ring, e.turn_id, e.index, e.epoch, e.payload, clock_timestamp()
+FROM unnest(%(rings)s::smallint[], %(turns)s::uuid[], %(indexes)s::int[], %(epochs)s::int[], %(payloads)s::text[])
+    AS e(ring, turn_id, index, epoch, payload)
+JOIN (
+    SELECT id, epoch FROM threads_turn
+    WHERE id = ANY(%(held)s::uuid[]) AND status = 'running' AND lease_until > now() FOR SHARE
+) t ON t.id = e.turn_id AND t.epoch = e.epoch
+ON CONFLICT DO NOTHING
+"""
+
+FINISH = """
+WITH turn AS (
+    UPDATE threads_turn SET status = %(status)s, error_kind = %(error_kind)s, error_message = %(error_message)s,
+        usage = %(usage)s, cost_micros = %(cost)s, first_token_at = %(first_token_at)s, finished_at = now(), changed_at = now(),
+        lease_until = NULL
+    WHERE id = %(turn)s AND epoch = %(epoch)s AND status = 'running' AND lease_until > now()
+    RETURNING id, thread_id, ring, epoch
+), answer AS (
+    UPDATE threads_message m SET content = %(content)s, status = %(message_status)s, model = %(model)s,
+        stop_reason = %(stop_reason)s, usage = %(usage)s, cost_micros = %(cost)s
+    FROM turn WHERE m.id = %(answer)s
+), thread AS (
+    UPDATE threads_thread th SET active_turn_id = NULL, last_active_at = now(), changed_at = now(),
+        title_due = th.title_source = 'words' AND %(worth_title)s
+    FROM turn WHERE th.id = turn.thread_id
+    RETURNING th.title_due
+), journal AS (
+    INSERT INTO threads_turnevent (ring, turn_id, index, epoch, payload, created_at)
+    SELECT turn.ring, turn.id, e.index, turn.epoch, e.payload, clock_timestamp()
+    FROM turn, unnest(%(indexes)s::int[], %(payloads)s::text[]) AS e(index, payload)
+    ON CONFLICT DO NOTHING
+)
+SELECT title_due FROM thread
+"""
+
+HAND_BACK = "UPDATE threads_turn SET lease_until = now() - interval '1 second' WHERE runner = %s AND status = 'running'"
+STOPS = "SELECT id FROM threads_turn WHERE status = 'running' AND stop_requested_at IS NOT NULL AND runner = %s"
+EVENTS = "SELECT payload FROM threads_turnevent WHERE ring = %s AND turn_id = %s ORDER BY index"
+HISTORY = """
+SELECT role, content FROM threads_message
+WHERE thread_id = %s AND seq <= %s ORDER BY seq DESC LIMIT %s
+"""
+BEAT = """
+INSERT INTO threads_runner (name, started_at, seen_at, live_turns, capacity, draining)
+VALUES (%(name)s, now(), now(), %(live)s, %(capacity)s, %(draining)s)
+ON CONFLICT (name) DO UPDATE SET seen_at = now(), live_turns = excluded.live_turns, draining = excluded.draining
+"""
+
+
+async def claim(connection: Connection, runner: str, lease: float, most: int) -> list[Claimed]:
+    """Start up to `most` queued turns, the oldest first, one per idle thread."""
+    return await _held(connection, CLAIM, runner=runner, lease=_interval(lease), most=most, ring=current_ring())
+
+
+async def recover(connection: Connection, runner: str, lease: float, most: int) -> list[Claimed]:
+    """Take over turns whose lease ran out."""
+    return await _held(connection, RECOVER, runner=runner, lease=_interval(lease), most=most)
+
+
+async def _held(connection: Connection, statement: str, **values: Any) -> list[Claimed]:
+    async with connection.cursor(row_factory=class_row(Claimed)) as cursor:
+        await cursor.execute(statement, values)
+        return await cursor.fetchall()
+
+
+async def renew(connection: Connection, lease: float, epochs: dict[UUID, int]) -> dict[UUID, int]:
+    """Extend the leases still held; returns their epochs. What is missing belongs to somebody else now."""
+    values = {"lease": _interval(lease), "ids": list(epochs), "epochs": list(epochs.values())}
+    cursor = await connection.execute(RENEW, values)
+    return dict(await cursor.fetchall())
+
+
+async def events(connection: Connection, ring: int, turn_id: UUID) -> list[str]:
+    cursor = await connection.execute(EVENTS, (ring, turn_id))
+    return [payload for (payload,) in await cursor.fetchall()]
+
+
+async def stops(connection: Connection, runner: str) -> list[UUID]:
+    cursor = await connection.execute(STOPS, (runner,))
+    return [turn_id for (turn_id,) in await cursor.fetchall()]
+
+
+async def hand_back(connection: Connection, runner: str) -> None:
+    """End every lease of this process, so that another one takes the turns over at once."""
+    await connection.execute(HAND_BACK, (runner,))
+
+
+async def beat(connection: Connection, runner: str, live: int, capacity: int, draining: bool) -> None:
+    await connection.execute(BEAT, {"name": runner, "live": live, "capacity": capacity, "draining": draining})
+
+
+def as_json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _interval(seconds: float) -> str:
+    return f"{seconds} seconds"

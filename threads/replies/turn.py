@@ -1,0 +1,265 @@
+"""One turn from claim to finish: stream the answer into the journal, then store it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+import psycopg
+from django.conf import settings
+
+from billing.pricing import cost_micros
+from chatai.lib import hints
+from threads import history
+from threads.blocks import (
+    Block,
+    BlockDelta,
+    BlockStart,
+    BlockStop,
+    Event,
+    MessageStart,
+    Partial,
+    TextDelta,
+    ThinkingDelta,
+    TurnDone,
+    TurnError,
+    clean_text,
+    dump_event,
+    load_event,
+)
+from threads.providers.base import ModelInfo, ProviderError, Request
+from threads.replies import store
+from threads.replies.journal import Journal, Line
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from psycopg_pool import AsyncConnectionPool
+
+    from threads.providers.base import Provider
+
+logger = logging.getLogger(__name__)
+
+Ending = Literal["done", "stopped", "failed", "interrupted"]
+CHARS_PER_TOKEN = 4  # for estimates where the provider gave no figure
+
+INTERRUPTED = "The answer was cut off by a restart. What had arrived is kept."
+GAVE_UP = "The answer could not be written after several attempts. Please try again."
+TOO_LONG = "The answer took longer than this server allows. What had arrived is kept."
+FAULT = "Something went wrong on our side while writing this answer. It has been logged."
+
+
+class LiveTurn:
+    """A turn this process is working on."""
+
+    def __init__(self, claimed: store.Claimed, info: ModelInfo, provider: Provider, journal: Journal, pool: AsyncConnectionPool[Any]):
+        self.claimed = claimed
+        self.info = info
+        self.provider = provider
+        self.journal = journal
+        self.pool = pool
+        self.line = Line(claimed.id, claimed.ring, claimed.epoch)
+        self.partial = Partial()
+        self.first_token_at: datetime | None = None
+        self.usage_before: dict[str, int] = {}
+        self.task: asyncio.Task[None] | None = None
+        self.why_cancelled: Literal["stop", "lost", "drain"] | None = None
+
+    def cancel(self, why: Literal["stop", "lost", "drain"]) -> None:
+        if self.task is not None and self.why_cancelled is None:
+            self.why_cancelled = why
+            self.task.cancel()
+
+    async def run(self) -> None:
+        """Work until the turn is finished, lost to another process, or handed back."""
+        self.line.lost = lambda: self.cancel("lost")
+        self.journal.open(self.line)
+        try:
+            ending, error = await self._answer()
+            if ending is not None:
+                await self._finish(ending, error)
+        finally:
+            self.journal.close(self.line)
+
+    async def _answer(self) -> tuple[Ending | None, ProviderError | None]:
+        try:
+            async with asyncio.timeout(settings.MAX_TURN_SECONDS):
+                if self.claimed.attempts > 1 and not await self._pick_up():
+                    return self._unfinished(), ProviderError("cut", INTERRUPTED if self.partial.shown else GAVE_UP, True)
+                if self.claimed.stop_requested_at is not None:
+                    return "stopped", None
+                await self._stream()
+            return "done", None
+        except ProviderError as error:
+            logger.warning("turn %s: provider %s: %s %s", self.claimed.id, self.info.provider, error.kind, error.detail)
+            return self._unfinished(), error
+        except TimeoutError:
+            return self._unfinished(), ProviderError("timeout", TOO_LONG, True)
+        except asyncio.CancelledError:
+            if self.why_cancelled is None:
+                raise
+            return ("stopped" if self.why_cancelled == "stop" else None), None
+        except Exception:
+            # A fault of ours must end in a stored state that the person sees, not in a turn that runs for ever.
+            logger.exception("turn %s failed", self.claimed.id)
+            return self._unfinished(), ProviderError("server", FAULT, True)
+
+    def _unfinished(self) -> Ending:
+        return "interrupted" if self.partial.shown else "failed"
+
+    async def _pick_up(self) -> bool:
+        """Rebuild what an earlier attempt left in the journal. False: the turn must end with what is there."""
+        async with self.pool.connection() as connection:
+            payloads = await store.events(connection, self.claimed.ring, self.claimed.id)
+        for payload in payloads:
+            self.partial.add(load_event(payload))
+        self.line.index = len(payloads)
+        if self.claimed.attempts > settings.MAX_ATTEMPTS:
+            return False
+        if self.partial.stop_reason is not None and all(self.partial.closed):
+            return True  # only the finishing was missing
+        if not self.partial.shown:
+            return True
+        self.usage_before = self._usage()
+        return self.info.prefill and self._open_text() is not None
+
+    def _open_text(self) -> int | None:
+        """Index of the text block an earlier attempt was writing, if it was writing text."""
+        last = len(self.partial.blocks) - 1
+        return last if last >= 0 and self.partial.blocks[last]["type"] == "text" and not self.partial.closed[last] else None
+
+    async def _stream(self) -> None:
+        if self.partial.stop_reason is not None:
+            return
+        events = self.provider.stream(await self._request())
+        try:
+            async for event in _shifted(events, self.partial):
+                if isinstance(event, MessageStart) and self.partial.started:
+                    continue
+                _clean(event)
+                if self.first_token_at is None and isinstance(event, BlockDelta):
+                    self.first_token_at = datetime.now(UTC)
+                self.partial.add(event)
+                self.journal.append(self.line, event)
+        finally:
+            await events.aclose()  # type: ignore[attr-defined]
+
+    async def _request(self) -> Request:
+        options = dict(self.claimed.options)
+        max_tokens = min(int(options.pop("max_tokens", 0) or self.info.default_max_tokens), self.info.max_output_tokens)
+        system = history.system_prompt(self.claimed.instructions, options.pop("system", None))
+        async with self.pool.connection() as connection:
+            cursor = await connection.execute(store.HISTORY, (self.claimed.thread_id, self.claimed.first_seq, history.MOST_ROWS))
+            rows = await cursor.fetchall()
+        messages = history.build(rows, self.info, max_tokens)
+        if self.partial.shown:
+            messages.append({"role": "assistant", "content": self.partial.content()})
+        return Request(model=self.info, messages=messages, max_tokens=max_tokens, system=system, options=options)
+
+    def _usage(self) -> dict[str, int]:
+        """The provider's figures; without final ones, an estimate of what was received, marked as such."""
+        usage: dict[str, int] = {name: value for name, value in self.partial.usage.items() if isinstance(value, int)}
+        if self.partial.stop_reason is None and self.partial.shown:
+            received = sum(len(str(block.get("text") or block.get("thinking") or block.get("input"))) for block in self.partial.content())
+            usage["output_tokens"] = max(usage.get("output_tokens", 0), -(-received // CHARS_PER_TOKEN))
+            usage["estimated"] = 1
+        for name, value in self.usage_before.items():
+            usage[name] = usage.get(name, 0) + value if name != "estimated" else 1
+        return usage
+
+    async def _finish(self, ending: Ending, error: ProviderError | None) -> None:
+        """Everything of the end in one transaction; once PostgreSQL is there, however long that takes."""
+        for index, closed in enumerate(self.partial.closed):
+            if not closed:
+                stop = BlockStop(index)
+                self.journal.append(self.line, stop)
+        await self.journal.flush(self.line)
+        usage = self._usage()
+        cost = cost_micros(usage, self.claimed.price)
+        content = self.partial.content()
+        final: list[Event] = []
+        if error is not None:
+            final.append(TurnError(message=error.message, status=error.status, kind=error.kind))
+        final.append(self._done(ending, cost))
+        values = {
+            "turn": self.claimed.id,
+            "answer": self.claimed.answer_id,
+            "status": ending,
+            "message_status": "complete" if ending == "done" else ending,
+            "error_kind": error.kind if error else "",
+            "error_message": error.message if error else "",
+            "content": store.as_json(content),
+            "model": self.claimed.model,
+            "stop_reason": self.partial.stop_reason or "",
+            "usage": store.as_json(usage),
+            "cost": cost,
+            "first_token_at": self.first_token_at,
+            "worth_title": _has_text(content),
+            "indexes": list(range(self.line.index, self.line.index + len(final))),
+            "payloads": [dump_event(event) for event in final],
+        }
+        await self._store(values)
+
+    def _done(self, ending: Ending, cost: int) -> TurnDone:
+        return TurnDone(
+            iterations=1,
+            hit_max_iterations=False,
+            incomplete=None if ending == "done" else True,
+            cost_micros=cost,
+            seq=self.claimed.first_seq + 1,
+            thread_id=str(self.claimed.thread_id),
+        )
+
+    async def _store(self, values: dict[str, Any]) -> None:
+        while True:
+            try:
+                async with self.pool.connection() as connection:
+                    cursor = await connection.execute(store.FINISH, values | {"epoch": self.line.epoch})
+                    row = await cursor.fetchone()
+                break
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                logger.warning("turn %s waits for PostgreSQL to finish: %s", self.claimed.id, type(error).__name__)
+                await asyncio.sleep(0.25)
+        if row is None and await self._still_ours():
+            return await self._store(values)
+        if row is not None:
+            hints.announce("live", "threads", self.claimed.thread_id)
+            hints.announce("live", "events", self.claimed.id)
+            hints.announce("replies", "work")
+        return None
+
+    async def _still_ours(self) -> bool:
+        """Whether the lease had merely run out; taken anew then, with a new epoch."""
+        before = self.line.epoch
+        await self.journal.renew()
+        return self.line.epoch != before
+
+
+async def _shifted(events: AsyncIterator[Event], partial: Partial) -> AsyncIterator[Event]:
+    """The events of a continued answer, their block indexes following the blocks that are there already.
+
+    The first text block of the continuation goes on in the text block that was open.
+    """
+    base = len(partial.blocks)
+    joined = base > 0 and partial.blocks[-1]["type"] == "text" and not partial.closed[-1]
+    async for event in events:
+        if base and isinstance(event, BlockStart | BlockDelta | BlockStop):
+            if joined and isinstance(event, BlockStart) and event.index == 0:
+                continue
+            event.index += base - joined
+        yield event
+
+
+def _clean(event: Event) -> None:
+    if isinstance(event, BlockDelta):
+        match event.delta:
+            case TextDelta():
+                event.delta.text = clean_text(event.delta.text)
+            case ThinkingDelta():
+                event.delta.thinking = clean_text(event.delta.thinking)
+
+
+def _has_text(content: list[Block]) -> bool:
+    return any(block["type"] == "text" and block["text"].strip() for block in content)
