@@ -212,6 +212,14 @@ def rename(user: User, thread_id: UUID, title: str) -> None:
     _change(user, thread_id, title=title, title_source=Thread.TitleSource.USER, title_due=False)
 
 
+def set_title_of_model(thread: Thread, title: str) -> None:
+    """A title written by the task model; one that a person gave in the meantime stays."""
+    title = " ".join(clean_text(title).split()).strip("\"'“”.")[:200]
+    unnamed = Thread.objects.filter(pk=thread.pk, title_source__in=[Thread.TitleSource.WORDS, Thread.TitleSource.MODEL])
+    if title and unnamed.update(title=title, title_source=Thread.TitleSource.MODEL, changed_at=timezone.now()):
+        transaction.on_commit(lambda: hints.announce("live", "threads", thread.pk))
+
+
 def set_pinned(user: User, thread_id: UUID, pinned: bool) -> None:
     _change(user, thread_id, pinned_at=timezone.now() if pinned else None)
 

@@ -9,7 +9,18 @@ class ThreadsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from accounts.preferences import offer_models
+        from threads import signals  # noqa: F401 - connects its receivers
+
         post_migrate.connect(seed_catalog, sender=self)
+        offer_models(choices_of_models)
+
+
+def choices_of_models() -> list[tuple[str, str]]:
+    """(slug, label) for the settings page."""
+    from threads.providers.catalog import offered
+
+    return [(row.slug, row.label) for row in offered()]
 
 
 def seed_catalog(apps: Any, using: str, **_: object) -> None:

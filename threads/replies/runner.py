@@ -89,6 +89,7 @@ class Runner:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await catalog.close_providers()
         await self.pool.close()
 
     # --- claiming ---------------------------------------------------------------------------------------------------------

@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 import psycopg
+from celery import current_app
 from django.conf import settings
+from kombu.exceptions import OperationalError as BrokerError
 
 from billing.pricing import cost_micros
 from chatai.lib import hints
@@ -35,6 +37,7 @@ from threads.replies.journal import Journal, Line
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from uuid import UUID
 
     from psycopg_pool import AsyncConnectionPool
 
@@ -228,6 +231,8 @@ class LiveTurn:
             hints.announce("live", "threads", self.claimed.thread_id)
             hints.announce("live", "events", self.claimed.id)
             hints.announce("replies", "work")
+            if row[0]:
+                await asyncio.to_thread(_ask_for_title, self.claimed.thread_id)
         return None
 
     async def _still_ours(self) -> bool:
@@ -250,6 +255,13 @@ async def _shifted(events: AsyncIterator[Event], partial: Partial) -> AsyncItera
                 continue
             event.index += base - joined
         yield event
+
+
+def _ask_for_title(thread_id: UUID) -> None:
+    try:
+        current_app.send_task("threads.name_thread", [str(thread_id)], retry=False)
+    except BrokerError as error:  # a sweeper finds the thread later
+        logger.warning("title of %s not asked for: %s", thread_id, type(error).__name__)
 
 
 def _clean(event: Event) -> None:
