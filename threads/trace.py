@@ -95,6 +95,8 @@ class Moment:
 
 def journal(turn: Turn) -> tuple[list[Line], bool]:
     """The folded journal, and whether it was longer than what is shown. A turn keeps its partition through every claim."""
+    if turn.ring is None:
+        return [], False
     rows = (
         TurnEvent.objects.filter(ring=turn.ring, turn_id=turn.pk)
         .order_by("index")

@@ -7,7 +7,7 @@ It holds ids only: nothing in it has to be erased when the account is closed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 from uuid import UUID
 
 from django.contrib import admin
@@ -53,7 +53,7 @@ class ReadOnlyAdmin(BaseAdmin):
     list_per_page = 50
     list_max_show_all = 0
     sortable_by = ()
-    ordering: tuple[str, ...] = ("-pk",)
+    ordering: ClassVar[tuple[str, ...]] = ("-pk",)
     actions: Any = None
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -72,7 +72,7 @@ class IndexedSearch(BaseAdmin):
     search_fields = ("pk",)  # only makes the search box appear
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> tuple[QuerySet[Any], bool]:
-        term = search_term.strip().replace("\0", "")
+        term = search_term.strip()
         return (self.find(queryset, term) if term else queryset), False
 
     def find(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
