@@ -1,8 +1,11 @@
 """Websocket addresses."""
 
+from typing import Any
+
 from channels.routing import URLRouter
 from django.urls import path
 
 from threads.live.consumers import live
 
-websocket_application = URLRouter([path("ws/", live), path("ws/c/<uuid:thread_id>/", live)])
+door: Any = live  # Django's `path` is typed for views
+websocket_application = URLRouter([path("ws/", door), path("ws/c/<uuid:thread_id>/", door)])

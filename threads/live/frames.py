@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 
 from threads import markdown
 from threads.blocks import Block, text_of
-from threads.live.growing import Growing, partial, thinking_html, tool_use_html
+from threads.live.growing import NOTHING, Growing, partial, thinking_html, tool_use_html
 from threads.models import Message, Thread, Turn, TurnEvent
 from threads.providers.catalog import model_info
 
@@ -108,7 +108,7 @@ def _row(turn: Turn, message: Message, growing: Growing | None, label: str) -> R
     if live is not None:
         html, open_html = live.html, live.open_html
     else:
-        html, open_html = (question_html if asked else answer_html)(message.content), SafeString("")
+        html, open_html = (question_html if asked else answer_html)(message.content), NOTHING
     seconds = (turn.finished_at - turn.started_at).total_seconds() if turn.finished_at and turn.started_at else None
     return Row(
         id=message.id,
@@ -127,12 +127,12 @@ def _row(turn: Turn, message: Message, growing: Growing | None, label: str) -> R
 
 
 def question_html(blocks: list[Block]) -> SafeString:
-    return SafeString("".join(markdown.render_plain(block["text"]) for block in blocks if block.get("type") == "text"))
+    return markdown.join(markdown.render_plain(block["text"]) for block in blocks if block.get("type") == "text")
 
 
 def answer_html(blocks: list[Block]) -> SafeString:
     """All blocks of a finished answer."""
-    return SafeString("".join(map(_block_html, blocks)))
+    return markdown.join(map(_block_html, blocks))
 
 
 def _block_html(block: Block) -> SafeString:
@@ -143,7 +143,7 @@ def _block_html(block: Block) -> SafeString:
             return thinking_html(block["thinking"])
         case "tool_use":
             return tool_use_html(block)
-    return SafeString("")
+    return NOTHING
 
 
 def turn_views(turns: Iterable[Turn]) -> list[TurnView]:
@@ -178,15 +178,15 @@ def section(view: TurnView) -> SafeString:
 
 
 def withdrawn(turn: Turn) -> SafeString:
-    return partial(f"#{dom_id(turn)}", "delete", SafeString(""))
+    return partial(f"#{dom_id(turn)}", "delete", NOTHING)
 
 
 def sidebar(thread: Thread, current: bool) -> SafeString:
     """The thread's link at the top of its group, or gone; and the title in the header of its own page."""
-    parts = [partial(f"#thread-{thread.id}", "delete", SafeString(""))]
+    parts = [partial(f"#thread-{thread.id}", "delete", NOTHING)]
     if thread.deleted_at is None and thread.archived_at is None:
         link = render_to_string("threads/_thread_link.html", {"thread": thread, "current_id": thread.id if current else None})
         parts.append(partial("#threads-pinned" if thread.pinned_at else "#threads-today", "afterbegin", link))
     if current:
         parts.append(partial("#thread-title", "innerHTML", format_html("{}", thread.title or "New chat")))
-    return SafeString("".join(parts))
+    return markdown.join(parts)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 
+NOTHING = SafeString()
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """How far a watcher's page is: finished pieces it has, which open block it shows, and how much of that."""
@@ -127,11 +130,11 @@ class Growing:
 
     @property
     def html(self) -> SafeString:
-        return SafeString("".join(self.pieces))
+        return markdown.join(self.pieces)
 
     @property
     def open_html(self) -> SafeString:
-        return self.open.html if self.open else SafeString("")
+        return self.open.html if self.open else NOTHING
 
     @property
     def place(self) -> Place:
@@ -150,10 +153,10 @@ class Growing:
         target = f"#open-{self.turn_id}"
         parts = []
         if place.pieces < len(self.pieces):
-            parts.append(partial(target, "beforebegin", SafeString("".join(self.pieces[place.pieces :]))))
+            parts.append(partial(target, "beforebegin", markdown.join(self.pieces[place.pieces :])))
         if self.open is None:
             if place.block != -1:
-                parts.append(partial(target, "innerHTML", SafeString("")))
+                parts.append(partial(target, "innerHTML", NOTHING))
         elif self.open.grows and self.open.block == place.block:
             if place.shown < len(self.open.source):
                 parts.append(partial(f"#{self._text_id}", "beforeend", markdown.escape(self.open.source[place.shown :])))
