@@ -1,0 +1,84 @@
+"""Combinations of settings that cannot work, or are not safe, found before anything starts.
+
+Errors stop every command; warnings are printed. "In production" means: not DEBUG, and a host name that is not this machine's.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import DatabaseError
+
+from chatai.lib import env
+from threads.providers import catalog
+
+MEMORY_LAYER = "channels.layers.InMemoryChannelLayer"
+
+
+@register()
+def configuration(**_: Any) -> list[CheckMessage]:
+    found = [*_everywhere()]
+    if settings.PRODUCTION:
+        found += [*_unsafe_in_production(), *_missing_in_production()]
+    return found
+
+
+@register(Tags.database)
+def models(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """Whether the models that are named exist; asked with the database at hand, so by `migrate` and `check --database`."""
+    found: list[CheckMessage] = []
+    for number, name in ((23, "DEFAULT_MODEL"), (24, "TASK_MODEL")):
+        try:
+            unknown = databases and getattr(settings, name) and catalog.model_info(getattr(settings, name)) is None
+        except DatabaseError:
+            return []  # before the first migration
+        if unknown:
+            hint = "Another model is used. The names are in the catalogue, in the admin."
+            found.append(Warning(f"{name} names no model.", hint=hint, id=f"chatai.W0{number}"))
+    return found
+
+
+def _everywhere() -> Iterator[CheckMessage]:
+    engine = settings.DATABASES["default"]["ENGINE"]
+    if engine != "django.db.backends.postgresql":
+        yield Error(f"The database is {engine}.", hint="DATABASE_URL must be postgresql://…", id="chatai.E001")
+    if settings.CHANNEL_LAYERS["default"]["BACKEND"] == MEMORY_LAYER:
+        hint = "Processes cannot hear each other through it: use channels_redis."
+        yield Error("The channel layer lives in one process's memory.", hint=hint, id="chatai.E002")
+    if bool(settings.ADMIN_EMAIL) != bool(settings.ADMIN_PASSWORD):
+        yield Error("ADMIN_EMAIL and ADMIN_PASSWORD go together, and only one is set.", id="chatai.E003")
+    for name in ("GOOGLE", "GITHUB"):
+        if bool(env.text(f"{name}_CLIENT_ID")) != bool(env.text(f"{name}_CLIENT_SECRET")):
+            yield Error(f"{name}_CLIENT_ID and {name}_CLIENT_SECRET go together, and only one is set.", id="chatai.E004")
+    if settings.DEBUG and set(settings.ALLOWED_HOSTS) - set(settings.LOCAL_HOSTS):
+        hint = "An error page shows code and settings to whoever finds one."
+        yield Warning("DEBUG is on for a host that others can reach.", hint=hint, id="chatai.W020")
+
+
+def _unsafe_in_production() -> Iterator[CheckMessage]:
+    if settings.SECRET_KEY == settings.DEFAULT_SECRET_KEY:
+        hint = "Anyone could forge sessions. Set it to 50 random characters."
+        yield Error("SECRET_KEY is the one in the source code.", hint=hint, id="chatai.E010")
+    if "*" in settings.ALLOWED_HOSTS:
+        hint = "Links in mail would follow a forged Host header. Name the hosts."
+        yield Error("ALLOWED_HOSTS allows every host.", hint=hint, id="chatai.E011")
+    if "*" in settings.WEBSOCKET_ORIGINS:
+        hint = "Any site could read a visitor's chats. Leave it empty for the site's own hosts."
+        yield Error("WEBSOCKET_ORIGINS allows every origin.", hint=hint, id="chatai.E012")
+    if not settings.HTTPS:
+        hint = "Passwords and sessions can be read on the way. Put TLS in front and unset HTTPS."
+        yield Warning("HTTPS is off.", hint=hint, id="chatai.W021")
+
+
+def _missing_in_production() -> Iterator[CheckMessage]:
+    if not settings.DATABASE_URL:
+        yield Error("DATABASE_URL is not set.", id="chatai.E013")
+    if not settings.REDIS_URL:
+        yield Error("REDIS_URL is not set.", id="chatai.E014")
+    if not settings.FIELD_ENCRYPTION_KEYS:
+        hint = "Secrets of tools and connections are encrypted with it. Set it to 32 random bytes in base64, and keep it."
+        yield Error("FIELD_ENCRYPTION_KEYS is not set.", hint=hint, id="chatai.E015")
+    if not settings.EMAIL_URL:
+        hint = "Nobody can confirm an address or reset a password: mail is only printed."
+        yield Warning("EMAIL_URL is not set.", hint=hint, id="chatai.W022")
