@@ -17,6 +17,7 @@ from uuid import UUID
 import psycopg
 from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.db import OperationalError as DjangoOperationalError
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from chatai.lib import hints
@@ -38,7 +39,7 @@ BEAT_EVERY = 2.0
 MODELS_FRESH = 5.0
 CLAIM_AT_ONCE = 100
 POOL_SIZE = 8
-DATABASE_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
+DATABASE_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, DjangoOperationalError)
 
 
 class Runner:
@@ -69,6 +70,7 @@ class Runner:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopped.set)
         await self.pool.open(wait=False)
+        await self._guarded(self._warm_up)
         tasks = [
             asyncio.create_task(work(), name=name)
             for name, work in (
@@ -91,6 +93,12 @@ class Runner:
         await asyncio.gather(*tasks, return_exceptions=True)
         await catalog.close_providers()
         await self.pool.close()
+
+    async def _warm_up(self) -> None:
+        """Load the adapters in use before the first turn: an SDK's import would stall every other stream."""
+        for row in await sync_to_async(catalog.offered)():
+            if info := await self._model(row.slug):
+                catalog.provider_for(info)
 
     # --- claiming ---------------------------------------------------------------------------------------------------------
 
