@@ -92,7 +92,10 @@ TEMPLATES = [
 
 # --- Where things are -------------------------------------------------------------------------------------------------
 DATABASE_URL = env.url("DATABASE_URL", schemes=("postgres", "postgresql", "pgsql"))
-REDIS_URL = env.url("REDIS_URL", schemes=("redis", "rediss", "unix"))
+REDIS_URL = env.url("REDIS_URL", schemes=("redis", "rediss"))
+if REDIS_URL.startswith("rediss:") and "ssl_cert_reqs=" not in REDIS_URL:
+    # Celery insists on it in the address; hosts whose Redis signs its own certificate need REDIS_TLS_VERIFY=0.
+    REDIS_URL += ("&" if "?" in REDIS_URL else "?") + f"ssl_cert_reqs={'required' if env.flag('REDIS_TLS_VERIFY', True) else 'none'}"
 DATABASES: dict[str, Any] = {
     # Each web thread keeps one connection; a dead one is found before it is used, not by a failed request.
     "default": dj_database_url.parse(DATABASE_URL or "postgresql:///chatai", conn_max_age=600, conn_health_checks=True),
@@ -207,6 +210,7 @@ ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_FORMS = {"signup": "accounts.forms.SignupForm"}
 ACCOUNT_EMAIL_VERIFICATION = "mandatory" if EMAIL_URL else "optional"
 ACCOUNT_EMAIL_SUBJECT_PREFIX = f"[{SITE_NAME}] "
 ACCOUNT_EMAIL_NOTIFICATIONS = bool(EMAIL_URL)
@@ -231,6 +235,8 @@ SOCIAL_APPS = {
     for name in ("google", "github")
     if env.text(f"{name.upper()}_CLIENT_ID") and env.text(f"{name.upper()}_CLIENT_SECRET")
 }
+# Browsers hold the redirect after a form against form-action too (see chatai/middleware.py).
+SOCIAL_ORIGINS = [{"google": "https://accounts.google.com", "github": "https://github.com"}[name] for name in SOCIAL_APPS]
 SOCIALACCOUNT_PROVIDERS: dict[str, Any] = {
     "google": {"APPS": SOCIAL_APPS.get("google", []), "SCOPE": ["profile", "email"], "OAUTH_PKCE_ENABLED": True},
     "github": {"APPS": SOCIAL_APPS.get("github", []), "SCOPE": ["read:user", "user:email"], "OAUTH_PKCE_ENABLED": True},

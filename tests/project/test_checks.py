@@ -1,6 +1,5 @@
 """Settings that cannot work are refused by name before anything starts."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -36,10 +35,10 @@ BAD: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture
-def production(settings: Settings) -> Iterator[Settings]:
+def production(settings: Settings) -> Settings:
     for name, value in GOOD.items():
         setattr(settings, name, value)
-    yield settings
+    return settings
 
 
 def found(**options: Any) -> list[str]:
