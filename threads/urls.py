@@ -2,8 +2,23 @@
 
 from django.urls import URLPattern, path
 
-from threads import views
+from threads import list_views, views
 
 urlpatterns: list[URLPattern] = [
     path("", views.home, name="home"),
+    path("c/new", views.new_chat, name="new-chat"),
+    path("c/all", list_views.all_chats, name="all-chats"),
+    path("c/archived", list_views.archived, name="archived"),
+    path("c/turns/<uuid:turn_id>/withdraw", views.withdraw, name="withdraw"),
+    path("c/<uuid:thread_id>", views.thread, name="thread"),
+    path("c/<uuid:thread_id>/older", views.older, name="older"),
+    path("c/<uuid:thread_id>/send", views.send, name="send"),
+    path("c/<uuid:thread_id>/stop", views.stop, name="stop"),
+    path("c/<uuid:thread_id>/read", views.read, name="read"),
+    path("c/<uuid:thread_id>/text/<int:seq>", views.message_text, name="message-text"),
+    path("c/<uuid:thread_id>/rename", list_views.rename, name="rename"),
+    path("c/<uuid:thread_id>/pin", list_views.pin, name="pin"),
+    path("c/<uuid:thread_id>/archive", list_views.archive, name="archive"),
+    path("c/<uuid:thread_id>/delete", list_views.delete, name="delete"),
+    path("c/<uuid:thread_id>/undo", list_views.undo_delete, name="undo-delete"),
 ]

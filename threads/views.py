@@ -1,8 +1,166 @@
-"""Pages of the conversation."""
+"""Pages of a conversation: reading it, sending, stopping."""
 
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from __future__ import annotations
+
+import time
+import uuid
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.decorators import login_required
+from django.db.models import Sum
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_POST
+
+from chatai.lib.ids import uuid7
+from threads import actions
+from threads.access import person, person_required, refuse, wants_fragment
+from threads.blocks import text_of
+from threads.cursors import BadCursor, sequence_before
+from threads.forms import SendForm
+from threads.models import Message, Thread, Turn
+from threads.paging import TurnPage, page_of_turns
+from threads.providers import catalog
+from threads.sidebar import sidebar_of, zone_of
+
+SUGGESTIONS = (
+    ("compose", "Draft a friendly e-mail", "Draft a short, friendly e-mail that moves tomorrow's meeting to Thursday at ten."),
+    ("code", "Explain some code", "Explain Python's `with` statement with a small example, then show how to write a context manager."),
+    ("flag", "Plan a weekend", "Plan a relaxed weekend in Lisbon for two people, as a table with morning, afternoon and evening."),
+    ("info", "Learn something", "Explain how vaccines train the immune system, in five short steps."),
+)
+
+# What the page draws at once when a message is sent; the script fills it in and a frame replaces it.
+DRAFT = {"number": 999_999_999, "status": Turn.Status.QUEUED, "rows": [{"role": Message.Role.USER, "status": "queued"}]}
 
 
+@require_GET
 def home(request: HttpRequest) -> HttpResponse:
-    return render(request, "threads/landing.html")
+    if not request.user.is_authenticated:
+        return render(request, "threads/landing.html")
+    newest = Thread.objects.for_user(person(request)).filter(archived_at=None).newest().values_list("pk", flat=True).first()
+    return redirect("thread", newest) if newest else redirect("new-chat")
+
+
+@require_GET
+@login_required
+def new_chat(request: HttpRequest) -> HttpResponse:
+    unsaved = Thread(id=uuid7(), user=person(request))
+    page = _page(request, unsaved, TurnPage([], None))
+    return render(request, "threads/thread.html", {**page, "is_new": True, "suggestions": SUGGESTIONS})
+
+
+@require_GET
+@login_required
+def thread(request: HttpRequest, thread_id: UUID) -> HttpResponse:
+    found = get_object_or_404(Thread.objects.for_user(person(request)).defer("metadata"), pk=thread_id)
+    try:
+        before = sequence_before(request.GET["before"], found) if "before" in request.GET else None
+    except BadCursor:
+        return HttpResponseBadRequest("There is no such page.")
+    page = page_of_turns(person(request), found, before)
+    return render(request, "threads/thread.html", {**_page(request, found, page), "is_past": before is not None})
+
+
+def _page(request: HttpRequest, thread: Thread, page: TurnPage) -> dict[str, Any]:
+    user = person(request)
+    models = catalog.offered()
+    slugs = {model.slug for model in models}
+    chosen = next((slug for slug in (thread.model, user.default_model) if slug in slugs), "") or catalog.default_model()
+    spent = Turn.objects.for_user(user).filter(thread_id=thread.pk).aggregate(total=Sum("cost_micros"))["total"] if page.turns else 0
+    return {
+        "thread": thread,
+        "page": page,
+        "sidebar": sidebar_of(user, zone_of(request)),
+        "models": models,
+        "chosen_model": chosen,
+        "spent_micros": spent or 0,
+        "request_id": uuid.uuid4(),
+        "rendered_ms": time.time_ns() // 1_000_000,
+        "draft": DRAFT,
+        "deleted": _just_deleted(request),
+    }
+
+
+def _just_deleted(request: HttpRequest) -> Thread | None:
+    """The thread a form without script has just deleted, so that the page can offer Undo."""
+    try:
+        thread_id = UUID(request.GET.get("deleted", ""))
+    except ValueError:
+        return None
+    return Thread.objects.deleted_of(person(request)).filter(pk=thread_id).first()
+
+
+@require_GET
+@person_required
+def older(request: HttpRequest, thread_id: UUID) -> HttpResponse:
+    found = get_object_or_404(Thread.objects.for_user(person(request)).defer("metadata"), pk=thread_id)
+    try:
+        page = page_of_turns(person(request), found, sequence_before(request.GET.get("before", ""), found))
+    except BadCursor:
+        return HttpResponseBadRequest("There is no such page.")
+    return render(request, "threads/_older.html", {"thread": found, "page": page})
+
+
+@require_POST
+@person_required
+def send(request: HttpRequest, thread_id: UUID) -> HttpResponse:
+    form = SendForm(request.POST)
+    if not form.is_valid():
+        message = " ".join(str(error) for errors in form.errors.values() for error in errors)
+        return refuse(request, actions.Refused(400, "invalid_request_error", message))
+    sent = form.cleaned_data
+    try:
+        actions.admit_turn(
+            person(request),
+            thread_id,
+            content=sent["text"],
+            model=sent["model"] or catalog.default_model(),
+            request_id=str(sent["request_id"]),
+            create=sent["new"],
+        )
+    except actions.Refused as refusal:
+        return refuse(request, refusal)
+    return HttpResponse(status=204) if wants_fragment(request) else redirect("thread", thread_id)
+
+
+@require_POST
+@person_required
+def stop(request: HttpRequest, thread_id: UUID) -> HttpResponse:
+    try:
+        actions.stop(person(request), thread_id)
+    except actions.Refused as refusal:
+        return refuse(request, refusal)
+    return HttpResponse(status=204) if wants_fragment(request) else redirect("thread", thread_id)
+
+
+@require_POST
+@person_required
+def withdraw(request: HttpRequest, turn_id: UUID) -> HttpResponse:
+    """Answers with the text of the message, which goes back into the composer."""
+    try:
+        text = actions.withdraw(person(request), turn_id)
+    except actions.Refused as refusal:
+        return refuse(request, refusal)
+    return HttpResponse(text, content_type="text/plain; charset=utf-8")
+
+
+@require_POST
+@person_required
+def read(request: HttpRequest, thread_id: UUID) -> HttpResponse:
+    try:
+        actions.mark_read(person(request), thread_id)
+    except actions.Refused as refusal:
+        return refuse(request, refusal)
+    return HttpResponse(status=204)
+
+
+@require_GET
+@person_required
+def message_text(request: HttpRequest, thread_id: UUID, seq: int) -> HttpResponse:
+    """What Copy takes: the message as it was written, Markdown and all."""
+    message = Message.objects.for_user(person(request)).filter(thread_id=thread_id, seq=seq).only("content").first()
+    if message is None:
+        raise Http404
+    return HttpResponse(text_of(message.content), content_type="text/plain; charset=utf-8")

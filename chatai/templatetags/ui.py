@@ -1,6 +1,7 @@
 """Template tags of every page: the icon set and small ways of saying numbers."""
 
 from functools import cache
+from typing import Any
 
 from django import template
 from django.utils.html import format_html
@@ -17,10 +18,11 @@ ICONS = {
     "check": "M4 10.5l4 4 8-9",
     "chevron-down": "M5.5 8l4.5 4.5L14.5 8",
     "chevron-right": "M8 5.5l4.5 4.5L8 14.5",
+    "clock": "M10 17a7 7 0 1 0 0-14 7 7 0 0 0 0 14zM10 6v4.2l2.8 1.8",
     "close": "M5 5l10 10M15 5L5 15",
     "code": "M7 5.5L2.5 10 7 14.5M13 5.5l4.5 4.5-4.5 4.5",
-    "compose": "M10.5 4H5.5A1.5 1.5 0 0 0 4 5.5v9A1.5 1.5 0 0 0 5.5 16h9a1.5 1.5 0 0 0 1.5-1.5v-5M8 12l.6-2.6 6.6-6.6a1.4 1.4 0 0 1 2 2l-6.6 6.6z",
-    "copy": "M7.5 7.5V5A1.5 1.5 0 0 1 9 3.5h6A1.5 1.5 0 0 1 16.5 5v6a1.5 1.5 0 0 1-1.5 1.5h-2.5M5 7.5h6A1.5 1.5 0 0 1 12.5 9v6a1.5 1.5 0 0 1-1.5 1.5H5A1.5 1.5 0 0 1 3.5 15V9A1.5 1.5 0 0 1 5 7.5z",
+    "compose": "M10 4H4v12h12v-6M8 12l.6-2.6 6.600-6.6a1.4 1.4 0 0 1 2 2l-6.6 6.6z",
+    "copy": "M7.5 7.5v-4h9v9h-4M3.5 7.5h9v9h-9z",
     "device": "M4 4.5h12v8H4zM2.5 15.5h15",
     "download": "M10 3.5v9M6 9l4 4 4-4M4 16.5h12",
     "edit": "M4 16l.8-3.4 8.4-8.4a1.8 1.8 0 0 1 2.6 2.6l-8.4 8.4zM11.8 5.6l2.6 2.6",
@@ -57,3 +59,22 @@ ICONS = {
 def icon(name: str, classes: str = "") -> SafeString:
     """The drawing alone: the control around it carries the name for screen readers. An unknown name is an error."""
     return format_html('<svg class="icon {}" viewBox="0 0 20 20" aria-hidden="true"><path d="{}"/></svg>', classes, ICONS[name])
+
+
+@register.filter
+def dollars(micros: int | None, digits: int = 2) -> str:
+    """Micro-dollars as dollars. What is not nothing never looks like nothing: under a cent it gets four digits more."""
+    amount = (micros or 0) / 1_000_000
+    return f"${amount:,.{digits}f}" if not amount or amount >= 0.01 else f"${amount:.{max(digits, 4)}f}"
+
+
+@register.filter
+def context_tokens(usage: dict[str, Any] | None) -> int:
+    """How much of the context window the conversation filled at this answer: all that was read, and what was written."""
+    kinds = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
+    return sum(int((usage or {}).get(kind) or 0) for kind in kinds)
+
+
+@register.filter
+def tokens(count: int) -> str:
+    return f"{count:,} token{'' if count == 1 else 's'}"

@@ -1,0 +1,5 @@
+// The page of one conversation.
+import "./scroll.js";
+import "./turns.js";
+import "./live.js";
+import "./composer.js";

@@ -1,0 +1,74 @@
+// The websocket: where it points, acknowledging frames, and saying so when it is lost. hx-ws does the rest.
+const strip = document.getElementById("strip");
+const SIGNED_OUT = 4401;
+const NO_SUCH_CHAT = 4404;
+const LOST_AFTER = 1000; // milliseconds without a connection before the page says so
+
+let live = document.getElementById("live");
+let since = live.dataset.since;
+let connection = null;
+let alarm = null;
+let open = false;
+
+htmx.config.ws = { reconnectDelay: 300, reconnectMaxDelay: 5000, reconnectCodes: [1000, 1001, 1005, 1006, 1011, 1012, 1013, 1014, 4408] };
+
+// Goes to another address by way of a new element: hx-ws ties a connection to the element it began on.
+export function connect(path) {
+  const fresh = live.cloneNode();
+  fresh.setAttribute("hx-ws:connect", path);
+  live.replaceWith(fresh);
+  connection?.socket?.close();
+  live = fresh;
+  htmx.process(live);
+}
+
+function aim() {
+  const url = new URL(connection.url);
+  url.searchParams.set("since", since);
+  connection.url = url.href;
+}
+
+function say(text, link) {
+  strip.replaceChildren(text);
+  if (!link) return;
+  const anchor = Object.assign(document.createElement("a"), link);
+  strip.append(" ", anchor);
+}
+
+function lost() {
+  open = false;
+  if (alarm || document.hidden) return;
+  alarm = setTimeout(() => say(navigator.onLine ? "Reconnecting…" : "You are offline. Messages are sent when you are back."), LOST_AFTER);
+}
+
+function found() {
+  open = true;
+  clearTimeout(alarm);
+  alarm = null;
+  say("");
+}
+
+const mine = (handler) => (event) => event.target === live && handler(event.detail);
+
+document.addEventListener("htmx:ws:before:connection", mine((detail) => {
+  connection = detail.connection;
+  aim();
+}));
+document.addEventListener("htmx:ws:after:connection", mine(found));
+document.addEventListener("htmx:ws:close", mine(({ code, reason }) => {
+  if (reason !== "closed") return;
+  if (code !== SIGNED_OUT && code !== NO_SUCH_CHAT) return lost();
+  found();
+  if (code === SIGNED_OUT) say("You are signed out.", { href: `/accounts/login/?next=${location.pathname}`, textContent: "Sign in" });
+  else say("This chat is gone.", { href: "/c/new", textContent: "New chat" });
+}));
+document.addEventListener("htmx:ws:before:message:incoming", mine(({ message }) => {
+  // Frames are swapped one after the other, so this says that the one before is on the page.
+  const frame = JSON.parse(message.data);
+  if (frame.n !== undefined) connection.socket?.send(JSON.stringify({ ack: frame.n }));
+  if (frame.t) since = frame.t;
+  aim();
+}));
+document.addEventListener("visibilitychange", () => !document.hidden && !open && lost());
+
+connect(live.dataset.socket);

@@ -1,0 +1,32 @@
+"""Which turns a page of history shows: whole turns, the newest first in time of loading, one index range whatever the length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+
+from threads.live.frames import TurnView, turn_views
+from threads.models import Message, Thread, Turn
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+
+@dataclass(frozen=True, slots=True)
+class TurnPage:
+    turns: list[TurnView]
+    older: int | None  # sequence number before which the next page lies; None at the beginning of the thread
+
+
+def page_of_turns(user: User, thread: Thread, before: int | None = None) -> TurnPage:
+    """About PAGE_SIZE messages older than `before`; without it the newest, and with them what is still queued."""
+    mine = Message.objects.for_user(user).filter(thread=thread)
+    wanted = set(mine.page_before(before, settings.PAGE_SIZE).values_list("turn_id", flat=True))
+    turns = Turn.objects.for_user(user)
+    shown = list(turns.filter(pk__in=wanted).order_by("number"))
+    first = next((turn.first_seq for turn in shown if turn.first_seq is not None), None)
+    if before is None:
+        shown += turns.filter(thread=thread, status=Turn.Status.QUEUED).order_by("number")
+    return TurnPage(turn_views(shown), first if first is not None and first > 1 else None)
