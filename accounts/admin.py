@@ -64,6 +64,7 @@ class UserAdmin(IndexedSearch, UserBase):
     list_per_page = 50
     list_max_show_all = 0
     sortable_by = ()
+    show_facets = admin.ShowFacets.NEVER
     ordering = ("-pk",)
     actions = None
     list_display = ("email", "name", "id", "date_joined", "last_login", "is_active", "is_staff")

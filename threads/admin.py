@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from accounts.models import User
-from chatai.lib.admin import READ, BaseAdmin, IndexedSearch, ReadOnlyAdmin, as_uuid, link, record
+from chatai.lib.admin import READ, BaseAdmin, IndexedSearch, ReadOnlyAdmin, as_uuid, link, record, tail
 from threads import trace
 from threads.curve import draw
 from threads.models import CatalogModel, Message, Runner, Thread, Turn
@@ -59,7 +59,7 @@ class ConversationAdmin(IndexedSearch, ReadOnlyAdmin):
 
 @admin.register(Thread)
 class ThreadAdmin(ConversationAdmin):
-    list_display = ("id", "person", "turn_count", "last_seq", "model", "created_at", "last_active_at", "state")
+    list_display = ("thread", "person", "turn_count", "last_seq", "model", "last_active", "state")
     list_select_related = ("user",)
     search_help_text = "A thread id, a turn id, a request id, or the start of a person's e-mail address."
 
@@ -86,6 +86,14 @@ class ThreadAdmin(ConversationAdmin):
     @admin.display(description="user")
     def person(self, thread: Thread) -> str:
         return link("accounts_user", thread.user_id, thread.user)
+
+    @admin.display
+    def thread(self, thread: Thread) -> str:
+        return tail(thread.pk)
+
+    @admin.display
+    def last_active(self, thread: Thread) -> str:
+        return _second(thread.last_active_at)
 
     @admin.display
     def state(self, thread: Thread) -> str:
@@ -115,20 +123,7 @@ class StateFilter(admin.SimpleListFilter):
 
 @admin.register(Turn)
 class TurnAdmin(ConversationAdmin):
-    list_display = (
-        "id",
-        "created_at",
-        "status",
-        "person",
-        "in_thread",
-        "model",
-        "queued",
-        "first_token",
-        "took",
-        "cost",
-        "attempts",
-        "error_kind",
-    )
+    list_display = ("turn", "sent", "status", "person", "in_thread", "model", "queued", "first_token", "took", "cost", "error_kind")
     list_select_related = ("thread__user",)
     list_filter = (StateFilter,)
     ordering = ("-created_at", "-pk")
@@ -151,7 +146,7 @@ class TurnAdmin(ConversationAdmin):
         return {
             "turn": obj,
             "moments": moments,
-            "messages_shown": [(message, [trace.shown(block) for block in message.content]) for message in messages],
+            "messages_shown": [(message, trace.shown(message)) for message in messages],
             "answered": any(message.role == Message.Role.ASSISTANT and message.content for message in messages),
             "so_far": trace.text_so_far(lines),
             "lines": lines,
@@ -171,7 +166,15 @@ class TurnAdmin(ConversationAdmin):
 
     @admin.display(description="thread")
     def in_thread(self, turn: Turn) -> str:
-        return link("threads_thread", turn.thread_id, f"{str(turn.thread_id)[-12:]} #{turn.number}")
+        return link("threads_thread", turn.thread_id, f"{tail(turn.thread_id)} #{turn.number}")
+
+    @admin.display
+    def turn(self, turn: Turn) -> str:
+        return tail(turn.pk)
+
+    @admin.display
+    def sent(self, turn: Turn) -> str:
+        return _second(turn.created_at)
 
     @admin.display
     def queued(self, turn: Turn) -> str:
@@ -192,7 +195,7 @@ class TurnAdmin(ConversationAdmin):
 
 @admin.register(Message)
 class MessageAdmin(ConversationAdmin):
-    list_display = ("id", "created_at", "person", "in_thread", "seq", "role", "status", "model", "cost")
+    list_display = ("message", "person", "in_turn", "in_thread", "seq", "role", "status", "model", "cost")
     list_select_related = ("thread__user",)
     search_help_text = "A thread id, a turn id or a message id."
 
@@ -206,15 +209,23 @@ class MessageAdmin(ConversationAdmin):
         return rows.filter(Q(pk=given) | Q(turn=given) | Q(thread=given)) if given else rows.none()
 
     def trace_context(self, obj: Message) -> dict[str, Any]:
-        return {"message_shown": obj, "blocks": [trace.shown(block) for block in obj.content]}
+        return {"message_shown": obj, "blocks": trace.shown(obj)}
 
     @admin.display(description="user")
     def person(self, message: Message) -> str:
         return link("accounts_user", message.thread.user_id, message.thread.user)
 
+    @admin.display
+    def message(self, message: Message) -> str:
+        return tail(message.pk)
+
     @admin.display(description="turn")
+    def in_turn(self, message: Message) -> str:
+        return link("threads_turn", message.turn_id, tail(message.turn_id))
+
+    @admin.display(description="thread")
     def in_thread(self, message: Message) -> str:
-        return link("threads_turn", message.turn_id)
+        return link("threads_thread", message.thread_id, tail(message.thread_id))
 
     @admin.display
     def cost(self, message: Message) -> str:
@@ -263,3 +274,7 @@ class RunnerAdmin(ReadOnlyAdmin):
 
 def _between(start: datetime | None, end: datetime | None) -> str:
     return span((end - start).total_seconds()) if start and end else "–"
+
+
+def _second(time: datetime) -> str:
+    return f"{timezone.localtime(time):%Y-%m-%d %H:%M:%S}"

@@ -7,7 +7,7 @@ the gap to the line before. The journal is dropped some time after the end, the 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +16,7 @@ import msgspec
 from django.conf import settings
 from django.utils import timezone
 
+from threads import markdown
 from threads.blocks import (
     Block,
     BlockDelta,
@@ -33,7 +34,7 @@ from threads.blocks import (
     load_event,
     text_of,
 )
-from threads.models import ToolCall, Turn, TurnEvent
+from threads.models import Message, ToolCall, Turn, TurnEvent
 
 MAX_EVENTS = 20_000
 MAX_STRING = 20_000  # characters of one string inside shown JSON
@@ -251,14 +252,21 @@ class Shown:
 
     kind: str
     title: str
+    html: str = ""
     pre: str = ""
     error: bool = False
 
 
-def shown(block: Block) -> Shown:
+def shown(message: Message) -> list[Shown]:
+    """Text as the person sees it; everything else as it is stored."""
+    draw = markdown.render_plain if message.role == Message.Role.USER else markdown.render
+    return [_shown(block, draw) for block in message.content]
+
+
+def _shown(block: Block, draw: Callable[[str], str]) -> Shown:
     match block:
         case {"type": "text", "text": str(text)}:
-            return Shown("text", "Text", pre=text)
+            return Shown("text", "Text", html=draw(text))
         case {"type": "thinking", "thinking": str(text)}:
             return Shown("thinking", "Thinking", pre=text)
         case {"type": "tool_use", "name": name, "id": call}:
