@@ -38,11 +38,21 @@ INLINE = {"Emphasis", "Strong", "Strikethrough", "Link"}
 
 def prepare(text: str) -> str:
     """The text as the parser should read it; the same blocks at the same places."""
-    if "\\(" in text or "\\[" in text or "$$" in text:
-        text = _apply(text, _formulas(text.encode(), _code_spans(text)))
+    if _maybe_formulas(text):
+        data = text.encode()
+        text = _apply(text, [edit for found in _formulas(data, _verbatim_spans(text)) for edit in _formula(data, *found)])
     if MAYBE_MARKUP.search(text):
         text = _apply(text, list(_literals(text)))
     return text
+
+
+def flat(text: str) -> str:
+    """The text with its formulas on one line each, every character at its place: the blocks as `prepare` will leave them."""
+    if not _maybe_formulas(text):
+        return text
+    data = text.encode()
+    found = _formulas(data, _verbatim_spans(text))
+    return _apply(text, [(start, end, data[start:end].replace(b"\n", b" ")) for start, _, _, end in found])
 
 
 def opens_formula(chunk: bytes) -> bool:
@@ -62,6 +72,10 @@ def name_of(tag: Any) -> str:
     return tag if isinstance(tag, str) else str(next(iter(tag)))
 
 
+def _maybe_formulas(text: str) -> bool:
+    return "\\(" in text or "\\[" in text or "$$" in text
+
+
 def _apply(text: str, edits: list[Edit]) -> str:
     if not edits:
         return text
@@ -73,17 +87,16 @@ def _apply(text: str, edits: list[Edit]) -> str:
     return b"".join((*pieces, data[position:])).decode()
 
 
-def _code_spans(text: str) -> list[tuple[int, int]]:
+def _verbatim_spans(text: str) -> list[tuple[int, int]]:
     found = []
     for event, span in PARSER.events_with_range(text):
-        if isinstance(event, dict) and ("Code" in event or name_of(event.get("Start", "")) == "CodeBlock"):
+        if isinstance(event, dict) and ("Code" in event or name_of(event.get("Start", "-")) in ("CodeBlock", "HtmlBlock")):
             found.append((span["start"], span["end"]))
     return found
 
 
-def _formulas(data: bytes, code: list[tuple[int, int]]) -> list[Edit]:
-    """Formulas to rewrite. None crosses a blank line or a piece of code, so that one stray delimiter harms one paragraph."""
-    edits: list[Edit] = []
+def _formulas(data: bytes, code: list[tuple[int, int]]) -> Iterator[tuple[int, int, int, int]]:
+    """Where formulas, their bodies, begin and end. None crosses a blank line or code: a stray delimiter harms one paragraph."""
     position = 0
     for start, end in (*code, (len(data), len(data))):
         opener: re.Match[bytes] | None = None
@@ -92,25 +105,24 @@ def _formulas(data: bytes, code: list[tuple[int, int]]) -> list[Edit]:
             if opener is None:
                 opener = token if mark in CLOSERS else None
             elif mark == CLOSERS[opener.group()]:
-                edits += _formula(data, opener, token)
+                yield opener.start(), opener.end(), token.start(), token.end()
                 opener = None
             elif mark.isspace():
                 opener = None
         position = end
-    return edits
 
 
-def _formula(data: bytes, opener: re.Match[bytes], closer: re.Match[bytes]) -> Iterator[Edit]:
-    mark, body = opener.group(), data[opener.end() : closer.start()]
+def _formula(data: bytes, start: int, body_start: int, body_end: int, end: int) -> Iterator[Edit]:
+    mark, body = data[start:body_start], data[body_start:body_end]
     if not body.strip() or (mark == b"$$" and b"\n" not in body) or (mark != b"$$" and b"$" in body):
         return
     # On one line no `+` or `=` can start a list or underline a heading.
-    line = data.rfind(b"\n", 0, opener.start()) + 1
-    quoted = QUOTE_MARKS.match(data, line, opener.start()) is not None
+    line = data.rfind(b"\n", 0, start) + 1
+    quoted = QUOTE_MARKS.match(data, line, start) is not None
     lines = TEX_COMMENT.sub(b"", body).split(b"\n")
     body = b" ".join((QUOTE_MARKS.sub(b"", part, count=1) if quoted and index else part).strip() for index, part in enumerate(lines))
     fence = b"$" if mark == rb"\(" else b"$$"
-    yield opener.start(), closer.end(), fence + body.strip() + fence
+    yield start, end, fence + body.strip() + fence
 
 
 def _literals(text: str) -> Iterator[Edit]:
@@ -129,7 +141,7 @@ def _literals(text: str) -> Iterator[Edit]:
         elif kind == "Html":
             lines.append((start, end))
         elif kind == "InlineMath" and data[end : end + 1].isdigit():
-            edits += ((start, start, b"\\"), (end - 1, end - 1, b"\\"))
+            edits.append(_escaped(data, start, end))
         elif kind in ("Start", "End") and name_of(value) not in INLINE:
             edits += (_escaped(data, start, end) for _, start, end in tags)
             tags.clear()
@@ -154,7 +166,7 @@ def _inline(data: bytes, raw: str, start: int, end: int, tags: list[tuple[str, i
 
 def _block(data: bytes, lines: list[tuple[int, int]]) -> Iterator[Edit]:
     """A block of HTML stays one block, of preformatted text: `<pre>` is the kind that no blank line ends."""
-    last = len(lines) - 1
+    last = max(index for index, (start, end) in enumerate(lines) if data[start:end].strip())  # a blank line may be outside its list
     for index, (start, end) in enumerate(lines):
         _, _, escaped = _escaped(data, start, end)
         if index == 0:
