@@ -8,10 +8,9 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
-from django.db.models import Sum
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_safe, require_POST
 
 from chatai.lib.ids import uuid7
 from threads import actions
@@ -35,7 +34,7 @@ SUGGESTIONS = (
 DRAFT = {"number": 999_999_999, "status": Turn.Status.QUEUED, "rows": [{"role": Message.Role.USER, "status": "queued"}]}
 
 
-@require_GET
+@require_safe
 def home(request: HttpRequest) -> HttpResponse:
     if not request.user.is_authenticated:
         return render(request, "threads/landing.html")
@@ -43,7 +42,7 @@ def home(request: HttpRequest) -> HttpResponse:
     return redirect("thread", newest) if newest else redirect("new-chat")
 
 
-@require_GET
+@require_safe
 @login_required
 def new_chat(request: HttpRequest) -> HttpResponse:
     unsaved = Thread(id=uuid7(), user=person(request))
@@ -51,7 +50,7 @@ def new_chat(request: HttpRequest) -> HttpResponse:
     return render(request, "threads/thread.html", {**page, "is_new": True, "suggestions": SUGGESTIONS})
 
 
-@require_GET
+@require_safe
 @login_required
 def thread(request: HttpRequest, thread_id: UUID) -> HttpResponse:
     found = get_object_or_404(Thread.objects.for_user(person(request)).defer("metadata"), pk=thread_id)
@@ -68,14 +67,13 @@ def _page(request: HttpRequest, thread: Thread, page: TurnPage) -> dict[str, Any
     models = catalog.offered()
     slugs = {model.slug for model in models}
     chosen = next((slug for slug in (thread.model, user.default_model) if slug in slugs), "") or catalog.default_model()
-    spent = Turn.objects.for_user(user).filter(thread_id=thread.pk).aggregate(total=Sum("cost_micros"))["total"] if page.turns else 0
     return {
         "thread": thread,
         "page": page,
         "sidebar": sidebar_of(user, zone_of(request)),
         "models": models,
         "chosen_model": chosen,
-        "spent_micros": spent or 0,
+        "spent_micros": thread.cost_micros,
         "request_id": uuid.uuid4(),
         "rendered_ms": time.time_ns() // 1_000_000,
         "draft": DRAFT,
@@ -92,7 +90,7 @@ def _just_deleted(request: HttpRequest) -> Thread | None:
     return Thread.objects.deleted_of(person(request)).filter(pk=thread_id).first()
 
 
-@require_GET
+@require_safe
 @person_required
 def older(request: HttpRequest, thread_id: UUID) -> HttpResponse:
     found = get_object_or_404(Thread.objects.for_user(person(request)).defer("metadata"), pk=thread_id)
@@ -156,7 +154,7 @@ def read(request: HttpRequest, thread_id: UUID) -> HttpResponse:
     return HttpResponse(status=204)
 
 
-@require_GET
+@require_safe
 @person_required
 def message_text(request: HttpRequest, thread_id: UUID, seq: int) -> HttpResponse:
     """What Copy takes: the message as it was written, Markdown and all."""

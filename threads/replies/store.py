@@ -121,7 +121,7 @@ WITH turn AS (
         stop_reason = %(stop_reason)s, usage = %(usage)s, cost_micros = %(cost)s
     FROM turn WHERE m.id = %(answer)s
 ), thread AS (
-    UPDATE threads_thread th SET active_turn_id = NULL, last_active_at = now(), changed_at = now(),
+    UPDATE threads_thread th SET active_turn_id = NULL, last_active_at = now(), changed_at = now(), cost_micros = th.cost_micros + %(cost)s,
         title_due = th.title_source = 'words' AND %(worth_title)s
     FROM turn WHERE th.id = turn.thread_id
     RETURNING th.title_due
