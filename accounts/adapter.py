@@ -6,6 +6,7 @@ from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.models import Authenticator
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.models import SocialLogin
 from django.conf import settings
@@ -21,6 +22,11 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return bool(settings.ENABLE_SIGNUP)
 
+    def add_message(self, request: HttpRequest, level: int, message_template: str | None = None, *args: Any, **kwargs: Any) -> None:
+        if message_template == "account/messages/email_confirmation_sent.txt" and not settings.EMAIL_URL:
+            return  # it was printed where nobody but the operator sees it
+        super().add_message(request, level, message_template, *args, **kwargs)
+
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """A mail server that is down must not undo a sign-up: the person is told, and can ask for the mail again."""
         site = SimpleNamespace(name=settings.SITE_NAME, domain=self.request.get_host())
@@ -28,7 +34,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
             super().send_mail(template_prefix, email, {"current_site": site, **context})
         except OSError:
             logger.exception("mail %s not sent", template_prefix)
-            messages.error(self.request, "The e-mail could not be sent. Please try again in a few minutes.")
+            messages.error(self.request, "The email could not be sent. Please try again in a few minutes.")
 
 
 class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
@@ -42,3 +48,7 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
 class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
     def _get_site_name(self) -> str:
         return str(settings.SITE_NAME)
+
+    def generate_authenticator_name(self, user: User, type: Authenticator.Type) -> str:
+        number = Authenticator.objects.filter(user=user, type=type).count() + 1
+        return "Passkey" if number == 1 else f"Passkey {number}"

@@ -2,8 +2,10 @@
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from allauth.account import forms as allauth_forms
 from allauth.core import ratelimit
 from django import forms
+from django.contrib.auth.password_validation import MinimumLengthValidator
 from django.http import HttpRequest
 
 from accounts import preferences
@@ -15,12 +17,18 @@ else:
     UserForm = forms.ModelForm
 
 
+class SignupForm(allauth_forms.SignupForm):  # type: ignore[misc]
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["password1"].help_text = f"At least {MinimumLengthValidator().min_length} characters."
+
+
 class ProfileForm(UserForm):
     class Meta:
         model = User
         fields: ClassVar = ["name"]
         labels: ClassVar = {"name": "Your name"}
-        help_texts: ClassVar = {"name": "Shown to you in the sidebar. Leave it empty to use your e-mail address."}
+        help_texts: ClassVar = {"name": "Shown to you in the sidebar. Leave it empty to use your email address."}
         widgets: ClassVar = {"name": forms.TextInput(attrs={"autocomplete": "name"})}
 
 

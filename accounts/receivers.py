@@ -27,7 +27,7 @@ def equip_new_user(instance: User, created: bool, raw: bool = False, **_: Any) -
 @receiver(post_save, sender=User)
 def end_sockets_of_changed_user(instance: User, created: bool, **_: Any) -> None:
     """A new password ends the other sessions, and so does being deactivated."""
-    password_changed = instance._password is not None
+    password_changed = getattr(instance, "_password", None) is not None  # Django clears it right after this signal
     if not created and (password_changed or not instance.is_active):
         sessions.announce_ended(sessions.keys_of(instance))
 

@@ -2,6 +2,7 @@
 
 from typing import cast
 
+from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
 from django.contrib import messages
@@ -59,7 +60,7 @@ def security(request: HttpRequest) -> HttpResponse:
         request,
         "settings/security.html",
         {
-            "addresses": user.emailaddress_set.order_by("-primary", "email"),
+            "addresses": EmailAddress.objects.filter(user=user).order_by("-primary", "email"),
             "totp": Authenticator.Type.TOTP in kinds,
             "recovery_codes": Authenticator.Type.RECOVERY_CODES in kinds,
             "passkeys": kinds.count(Authenticator.Type.WEBAUTHN),

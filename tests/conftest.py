@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from django.conf import settings
 from django.core.management import call_command
 from django.test import Client
 
@@ -12,6 +13,8 @@ PASSWORD = "correct horse battery"
 
 
 def pytest_sessionstart() -> None:
+    # A real hash costs half a second of CPU, and nearly every test makes people.
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     # Pages name static files by the manifest that this writes.
     call_command("collectstatic", interactive=False, verbosity=0)
 

@@ -43,10 +43,9 @@ class OutlivingCache(RedisCache):
     """Django's Redis cache, with this process's memory as the stand-in during an outage."""
 
     def __init__(self, server: str | list[str], params: dict[str, Any]) -> None:
-        super().__init__(server, params)
+        impatient = {"socket_connect_timeout": TIMEOUT, "socket_timeout": TIMEOUT, "retry": Retry(NoBackoff(), 1)}
+        super().__init__(server, {**params, "OPTIONS": {**impatient, **params.get("OPTIONS", {})}})
         self.memory = LocMemCache("while-redis-is-away", {**params, "OPTIONS": {}})
-        options = {"socket_connect_timeout": TIMEOUT, "socket_timeout": TIMEOUT, "retry": Retry(NoBackoff(), 1)}
-        self._options = {**options, **self._options}
 
     add = _either("add")
     get = _either("get")
