@@ -1,6 +1,7 @@
 from typing import Any
 
 from django.apps import AppConfig
+from django.apps import apps as installed
 from django.db.models.signals import post_migrate
 
 
@@ -23,7 +24,7 @@ def choices_of_models() -> list[tuple[str, str]]:
     return [(row.slug, row.label) for row in offered()]
 
 
-def seed_catalog(apps: Any, using: str, **_: object) -> None:
+def seed_catalog(using: str, apps: Any = installed, **_: object) -> None:
     """New models of a new version appear with its `migrate`; a migration back to nothing has no table to fill."""
     from threads.providers import catalog
 
