@@ -12,6 +12,7 @@ from pygments.lexers import get_all_lexers, get_lexer_by_name
 from pygments.token import STANDARD_TYPES, _TokenType
 
 MAX_CHARS = 20_000  # per block; longer code is shown without colours
+MAX_LINE = 1_000  # characters; lexers that go back and forth do so within a line, and minified code needs no colours
 MAX_SECONDS = 0.5  # per block; some lexers are slow on text made for it
 KEPT = 256  # finished blocks in memory, at most about 25 MB and in practice under 1 MB
 
@@ -32,7 +33,7 @@ def label_of(language: str) -> str:
 @lru_cache(maxsize=KEPT)
 def highlight(language: str, code: str) -> str | None:
     """`code` as HTML with a span per token; None when the language is unknown, or it would take too long."""
-    if language not in _names() or len(code) > MAX_CHARS:
+    if language not in _names() or len(code) > MAX_CHARS or max(map(len, code.split("\n"))) > MAX_LINE:
         return None
     deadline = perf_counter() + MAX_SECONDS
     pieces: list[str] = []

@@ -29,6 +29,7 @@ TRAILING = ".,;:!?*_~"  # at the end of an address they belong to the sentence
 MAX_ADDRESS = 2_000  # characters
 MAX_COLOURED = 60_000  # characters of code in one message; about 0.2 s
 COPY = '<button type="button" class="copy" data-copy>Copy</button>'
+SCROLLER = '<div class="table-scroll" role="region" aria-label="Table" tabindex="0">'
 REL = "noopener noreferrer nofollow"
 DIAGRAMS = {"mermaid"}
 
@@ -75,7 +76,7 @@ class _Dresser:
         elif groups["image"] is not None:
             return self._image(dict(ATTRIBUTE.findall(groups["image"])))
         elif groups["table"]:
-            return '<div class="table" role="region" aria-label="Table" tabindex="0"><table>' if match[0] == "<table>" else "</table></div>"
+            return f"{SCROLLER}<table>" if match[0] == "<table>" else "</table></div>"
         elif groups["task"]:
             done = "checked=" in match[0]
             return f'<input type="checkbox" disabled{" checked" if done else ""} aria-label="{"Done" if done else "To do"}">'
