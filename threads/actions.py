@@ -16,7 +16,7 @@ from django.utils import timezone
 from chatai.lib import hints
 from chatai.lib.ids import uuid7
 from threads import load
-from threads.blocks import Block, clean_text, text_of
+from threads.blocks import Block, clean, clean_text, text_of
 from threads.models import Message, Thread, Turn
 from threads.providers.catalog import is_offered, model_info
 
@@ -75,7 +75,7 @@ WITH thread AS (
         (%(answer)s::uuid, 'assistant', '[]'::jsonb, 'streaming', %(model)s)
     ) AS m(id, role, content, status, model)
 )
-SELECT (SELECT count(*) FROM thread), (SELECT count(*) FROM turn)
+SELECT (SELECT turn_count FROM thread), (SELECT count(*) FROM turn)
 """
 
 
@@ -97,7 +97,7 @@ def admit_turn(
     info = _known_model(model)
     blocks = _question(content)
     _check_request_id(request_id)
-    options = options or {}
+    options = clean(options or {})
     digest = hashlib.sha256(msgspec.json.encode([blocks, info.slug, options], order="deterministic")).digest()
     if load.queue_is_full():
         raise Refused(503, "overloaded_error", "Too many answers are being written right now. Try again in a moment.", load.RETRY_AFTER)
@@ -118,22 +118,24 @@ def admit_turn(
         "price": msgspec.json.encode(info.price).decode(),
     }
     with transaction.atomic(), connection.cursor() as cursor:
-        created = create and _create_if_missing(user, thread_id)
+        if create:
+            _create_if_missing(user, thread_id)
         cursor.execute(ADMIT, values)
-        found, stored = cursor.fetchone()
-        if not found:
+        number, stored = cursor.fetchone()
+        if number is None:
             raise _missing()
+        if not stored:
+            transaction.set_rollback(True)  # a replay changes nothing, not even the thread's place in the list
     if not stored:
         return _replay(thread_id, request_id, digest)
     hints.announce("replies", "work")
     hints.announce("live", "threads", thread_id)
-    return Admission(turn_id, thread_id, replayed=False, thread_created=created)
+    return Admission(turn_id, thread_id, replayed=False, thread_created=create and number == 1)
 
 
-def _create_if_missing(user: User, thread_id: UUID) -> bool:
+def _create_if_missing(user: User, thread_id: UUID) -> None:
     key = user.api_keys.filter(personal=True, revoked_at=None).values_list("pk", flat=True).first()
-    made = Thread.objects.bulk_create([Thread(id=thread_id, user=user, key_id=key)], ignore_conflicts=True)
-    return bool(made)
+    Thread.objects.bulk_create([Thread(id=thread_id, user=user, key_id=key)], ignore_conflicts=True)
 
 
 def _replay(thread_id: UUID, request_id: str, digest: bytes) -> Admission:
@@ -151,7 +153,7 @@ def _known_model(slug: str) -> ModelInfo:
 
 
 def _question(content: str | list[Block]) -> list[Block]:
-    blocks = [{"type": "text", "text": clean_text(content)}] if isinstance(content, str) else content
+    blocks: list[Block] = clean([{"type": "text", "text": content}] if isinstance(content, str) else content)
     text = text_of(blocks)
     if not text.strip() and all(block.get("type") == "text" for block in blocks):
         raise Refused(400, "invalid_request_error", "The message is empty.")

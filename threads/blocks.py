@@ -99,6 +99,18 @@ def clean_text(text: str) -> str:
     return text
 
 
+def clean(value: Any) -> Any:
+    """A JSON value with all of its strings cleaned."""
+    match value:
+        case str():
+            return clean_text(value)
+        case list():
+            return [clean(item) for item in value]
+        case dict():
+            return {clean_text(name): clean(item) for name, item in value.items()}
+    return value
+
+
 class Partial:
     """A message under construction: folds events into blocks. What is lost when it dies is in the journal."""
 
