@@ -132,6 +132,9 @@ class Tailer:
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 logger.warning("tailer waits for PostgreSQL: %s", type(error).__name__)
                 await asyncio.sleep(LOOK_EVERY)
+            except Exception:  # the next round starts from the database again
+                logger.exception("tailer")
+                await asyncio.sleep(LOOK_EVERY)
             await self._deliver()
 
     async def _look(self, around: bool, quiet: bool) -> None:
@@ -169,7 +172,7 @@ class Tailer:
         if not fresh:
             return
         messages = await self.feed.messages([turn.id for turn, _ in fresh])
-        for turn, label in fresh:
+        for turn, _ in fresh:
             if everyone:
                 self.seen[turn.thread_id][turn.id] = turn.changed_at
             if turn.status == Turn.Status.RUNNING and turn.ring is not None:
@@ -210,7 +213,11 @@ class Tailer:
         wanted = {one.turn_id: one for one in growing if not one.ended}
         if wanted:
             for turn_id, payloads in (await self.feed.events(list(wanted.values()))).items():
-                wanted[turn_id].feed(payloads)
+                try:
+                    wanted[turn_id].feed(payloads)
+                except Exception:  # one turn that cannot be drawn must not stop all the others
+                    logger.exception("turn %s cannot be followed", turn_id)
+                    wanted[turn_id].ended = True
 
     async def _deliver(self) -> None:
         for watcher in list(self.watchers):
