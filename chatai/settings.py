@@ -103,9 +103,7 @@ DATABASES: dict[str, Any] = {
 CHANNEL_LAYERS: dict[str, Any] = {
     "default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [REDIS_URL or "redis://127.0.0.1:6379"]}}
 }
-CACHES: dict[str, Any] = {
-    "default": {"BACKEND": "chatai.lib.cache.OutlivingCache", "LOCATION": REDIS_URL or "redis://127.0.0.1:6379"}
-}
+CACHES: dict[str, Any] = {"default": {"BACKEND": "chatai.lib.cache.OutlivingCache", "LOCATION": REDIS_URL or "redis://127.0.0.1:6379"}}
 WEB_THREADS = env.integer("WEB_THREADS", 6, minimum=1)
 
 STATIC_URL = "/static/"
