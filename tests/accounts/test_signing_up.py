@@ -24,7 +24,7 @@ def test_a_newcomer_is_signed_in_at_once_and_has_a_key(db: None, client: Client)
     user = User.objects.get(email="new@example.com")
     assert client.session["_auth_user_id"] == str(user.pk)
     assert keys.personal_key(user) is not None
-    assert "Confirm" in client.get("/settings/security/").content.decode() or user.has_usable_password()
+    assert "new@example.com" in client.get("/settings/profile/").content.decode()
 
 
 @pytest.mark.parametrize(
