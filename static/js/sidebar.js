@@ -40,10 +40,15 @@ function settle(row) {
   const next = [...group.children].find((other) => other !== row && rank(other) <= rank(row)) ?? null;
   if (row.parentElement !== group || row.nextElementSibling !== next) group.insertBefore(row, next);
 }
-new MutationObserver((records) => {
-  const lists = records.filter(({ target, addedNodes }) => target.matches("#threads-today, #threads-pinned") && addedNodes.length === 1);
-  for (const { addedNodes: [row] } of lists) if (row.isConnected && row.dataset?.thread) settle(row);
-}).observe(document.getElementById("thread-list"), { childList: true, subtree: true });
+const arrivals = new MutationObserver((records) => {
+  for (const { target, addedNodes } of records) {
+    if (!target.matches("#threads-today, #threads-pinned")) continue;
+    const rows = [...addedNodes].filter((node) => node.dataset?.thread);
+    if (rows.length === 1 && rows[0].isConnected) settle(rows[0]); // several at once are a page of the list, in order
+  }
+  arrivals.takeRecords(); // what settling moved
+});
+arrivals.observe(document.getElementById("thread-list"), { childList: true, subtree: true });
 document.addEventListener("chat:begun", () => {
   document.getElementById("thread-options").hidden = false;
   document.getElementById("thread-title").disabled = false;
