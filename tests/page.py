@@ -15,6 +15,7 @@ import urllib.parse
 import urllib.request
 import uuid
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from http.cookiejar import CookieJar
 from types import TracebackType
@@ -110,6 +111,7 @@ class Page:
         self.reloads = 0
         self.close_code: int | None = None
         self.socket: ClientConnection | None = None
+        self.open_sockets = ExitStack()
         self.reader: threading.Thread | None = None
         self.changed = threading.Condition()
 
@@ -144,7 +146,8 @@ class Page:
         given = {name: value for name, value in (given | headers).items() if value}
         address = f"{self.browser.url.replace('http', 'ws')}{path}?since={self.since}"
         self.close_code = None
-        self.socket = connect(address, additional_headers=given, max_size=None, open_timeout=20, close_timeout=1, ping_interval=None)
+        limits = {"max_size": None, "open_timeout": 20, "close_timeout": 1, "ping_interval": None}
+        self.socket = self.open_sockets.enter_context(connect(address, additional_headers=given, **limits))
         self.reader = threading.Thread(target=self._read, args=(self.socket,), daemon=True)
         self.reader.start()
         return self
@@ -160,8 +163,7 @@ class Page:
                 time.sleep(0.1)
 
     def close(self) -> None:
-        if self.socket is not None:
-            self.socket.close()
+        self.open_sockets.close()
         if self.reader is not None:
             self.reader.join(5)
         self.socket = self.reader = None
@@ -260,12 +262,9 @@ class Page:
 
 
 def body_of(message: Element) -> str:
-    """What the person reads of a message, without the headings and buttons around it."""
-    for name in ("bubble", "answer"):
-        for one in message.all("div"):
-            if name in one.classes:
-                return visible(one)
-    return message.text
+    """What the person reads of a message, without the headings and buttons around it; white space as a browser shows it."""
+    bodies = [one for one in message.all("div") if "bubble" in one.classes or "answer" in one.classes] or [message]
+    return " ".join(visible(bodies[0]).split())
 
 
 def visible(element: Element) -> str:

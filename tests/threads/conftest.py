@@ -1,8 +1,9 @@
-"""The running product for tests of conversations: one stack for the whole session, on the tests' own database."""
+"""The running product for tests of conversations: one stack for the whole session, in a database of its own."""
 
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
@@ -10,6 +11,7 @@ import psycopg
 import pytest
 from django.conf import settings
 from django.db import connection
+from django.utils import timezone
 from pytest_django import DjangoDbBlocker
 
 from accounts.actions import close_account
@@ -18,9 +20,15 @@ from chatai.lib.ids import uuid7
 from tests.conftest import PASSWORD
 from tests.page import Browser, Page
 from tests.stack import Stack, until
-from threads.models import Message, Turn, TurnEvent
+from threads.blocks import Partial, load_event
+from threads.models import Message, Thread, Turn, TurnEvent
 
 STACK_DATABASE = "test_chatai_stack"
+
+
+def words(count: int, start: int = 0) -> str:
+    """What the scripted provider says."""
+    return " ".join(f"w{number}" for number in range(start, count))
 
 
 def database_url(name: str) -> str:
@@ -50,7 +58,8 @@ def stack() -> Iterator[Stack]:
     with psycopg.connect(database_url("postgres"), autocommit=True) as server:
         server.execute(f"DROP DATABASE IF EXISTS {STACK_DATABASE} WITH (FORCE)")
         server.execute(f"CREATE DATABASE {STACK_DATABASE}")
-    running = Stack("session", database_url(STACK_DATABASE), settings.REDIS_URL, LEASE_SECONDS="4", PROVIDER_IDLE_TIMEOUT="5")
+    impatient = {"LEASE_SECONDS": "4", "PROVIDER_IDLE_TIMEOUT": "4", "PROVIDER_FIRST_TOKEN_TIMEOUT": "3"}
+    running = Stack("session", database_url(STACK_DATABASE), settings.REDIS_URL, **impatient)
     try:
         running.migrate()
         running.start("provider", "web", "replies")
@@ -73,9 +82,9 @@ class World:
         self.people.append(user)
         return user
 
-    def page(self, user: User, thread_id: UUID | None = None, acknowledges: bool = True) -> Page:
-        """A tab of `user`, not loaded and not connected yet; without an id, of a thread that is not there yet."""
-        page = Page(Browser(self.stack.url, user), thread_id or uuid7(), acknowledges)
+    def page(self, user: User | None = None, thread_id: UUID | None = None, **rest: Any) -> Page:
+        """A tab of `user` (somebody new), not loaded and not connected yet; without an id, of a thread that is not there yet."""
+        page = Page(Browser(self.stack.url, user or self.person()), thread_id or uuid7(), **rest)
         self.pages.append(page)
         return page
 
@@ -95,11 +104,34 @@ class World:
         events = TurnEvent.objects.filter(ring=turn.ring, turn_id=turn.pk).order_by("index")
         return list(events.values_list("payload", flat=True))
 
+    def check(self) -> None:
+        """What holds for every conversation whatever happened to it."""
+        for thread in Thread.objects.filter(user__in=self.people):
+            messages = self.history(thread.pk)
+            assert [message.seq for message in messages] == list(range(1, thread.last_seq + 1)), "gapless from 1"
+            assert [message.role for message in messages] == ["user", "assistant"] * (thread.last_seq // 2)
+        for turn in Turn.objects.filter(thread__user__in=self.people, ring__isnull=False, finished_at__isnull=False):
+            self.check_journal(turn)
+
+    def check_journal(self, turn: Turn) -> None:
+        """The stored answer is what the journal says, and epochs in the journal only grow."""
+        partial = Partial()
+        for payload in self.journal(turn):
+            partial.add(load_event(payload))
+        answer = Message.objects.get(turn=turn, role="assistant")
+        assert answer.content == partial.content(), f"message and journal of a {turn.status} turn"
+        events = TurnEvent.objects.filter(ring=turn.ring, turn_id=turn.pk).order_by("index")
+        indexes, epochs = zip(*events.values_list("index", "epoch"), strict=True)
+        assert list(indexes) == list(range(len(indexes)))
+        assert list(epochs) == sorted(epochs), "an old epoch wrote after a new one"
+
     def leave(self) -> None:
         for page in self.pages:
             page.close()
         for user in self.people:
-            Turn.objects.filter(thread__user=user, finished_at=None).exclude(status="running").delete()
+            Turn.objects.filter(thread__user=user, status="queued").update(status="stopped", finished_at=timezone.now())
+            Turn.objects.filter(thread__user=user, status="running").update(stop_requested_at=timezone.now())
+            until(lambda: not Turn.objects.filter(thread__user=user, finished_at=None).exists(), 20, "turns end before their owner goes")  # noqa: B023  used at once
             close_account(user)
 
 
@@ -109,5 +141,6 @@ def world(stack: Stack, django_db_blocker: DjangoDbBlocker) -> Iterator[World]:
         here = World(stack, [], [])
         try:
             yield here
+            here.check()
         finally:
             here.leave()

@@ -1,6 +1,6 @@
 """What a page shows while an answer grows, over the real socket."""
 
-from tests.threads.conftest import World
+from tests.threads.conftest import World, words
 
 
 def test_an_answer_streams_onto_the_page_and_is_the_history_at_the_end(world: World) -> None:
@@ -8,4 +8,4 @@ def test_an_answer_streams_onto_the_page_and_is_the_history_at_the_end(world: Wo
     assert page.send("[[tokens=40 delay=5]]", "claude-haiku-4-5", new=True).status == 204
     page.open()
     page.until(lambda p: p.over)
-    assert page.answer() == "".join(f"w{n} " for n in range(40))
+    assert page.answer() == words(40)
