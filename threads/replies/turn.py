@@ -105,6 +105,8 @@ class LiveTurn:
         except asyncio.CancelledError:
             if self.why_cancelled is None:
                 raise
+            if task := asyncio.current_task():
+                task.uncancel()  # it goes on, to store the end
             return ("stopped" if self.why_cancelled == "stop" else None), None
         except Exception:
             # A fault of ours must end in a stored state that the person sees, not in a turn that runs for ever.
