@@ -2,7 +2,7 @@
 const FORMULAS = "span.math:not([data-done])";
 const DIAGRAMS = "figure.diagram:not([data-state])";
 const PATIENCE = 15000; // milliseconds until a diagram counts as undrawable
-const LIMITS = { trust: false, throwOnError: false, strict: false, maxSize: 30, maxExpand: 500 };
+const LIMITS = { trust: false, throwOnError: true, strict: false, maxSize: 30, maxExpand: 500 };
 
 let katex = null;
 
@@ -26,7 +26,12 @@ async function formulas(root) {
     if (span.dataset.done) continue;
     span.dataset.done = "true";
     const tex = span.textContent.trim();
-    katex.render(tex, span, { ...LIMITS, displayMode: span.classList.contains("math-display") });
+    try {
+      katex.render(tex, span, { ...LIMITS, displayMode: span.classList.contains("math-display") });
+    } catch {
+      span.replaceChildren(tex); // not TeX, or not whole yet: as written
+      span.dataset.done = "failed";
+    }
   }
 }
 

@@ -10,6 +10,8 @@ import re
 from html import escape, unescape
 from urllib.parse import unquote, urlsplit
 
+import idna
+
 from threads.markup.code import highlight, label_of, language_of
 
 PART = re.compile(
@@ -25,6 +27,8 @@ PART = re.compile(
 )
 ATTRIBUTE = re.compile(r' ([a-z]+)="([^"]*)"')
 HOST = re.compile(r"[a-z0-9._:-]+")
+IPV4 = re.compile(r"(?:[1-9]?[0-9]|[12][0-9]{2})(?:\.(?:[1-9]?[0-9]|[12][0-9]{2})){3}")
+NUMBER = re.compile(r"(?:^|\.)(?:[0-9]+|0x[0-9a-f]*)\.?$")  # an address of the machine, spelled in a way that hides it
 ANGLE = re.compile("&[lg]t;")
 TRAILING = ".,;:!?*_~"  # at the end of an address they belong to the sentence
 MAX_ADDRESS = 2_000  # characters
@@ -55,10 +59,11 @@ def host_of(address: str) -> str:
     """The host as a browser will read it, in ASCII; empty when it has none that can be shown honestly."""
     try:
         host = unquote(urlsplit(address.replace("\\", "/")).hostname or "")
-        host = host if host.isascii() else host.encode("idna").decode()
-    except (ValueError, UnicodeError):
+        host = host if host.isascii() else idna.encode(host, uts46=True).decode()
+    except ValueError:
         return ""
-    return host if HOST.fullmatch(host) else ""
+    known = HOST.fullmatch(host) and (IPV4.fullmatch(host) or not NUMBER.search(host))
+    return host if known else ""
 
 
 def _names_host(words: str, host: str) -> bool:

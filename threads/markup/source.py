@@ -32,6 +32,7 @@ TEX_COMMENT = re.compile(rb"(?<!\\)%[^\n]*")
 PUNCTUATION = re.compile(rb"[!-/:-@\[-`{-~]")
 PLAIN_TAG = re.compile(r"<(/?)(sub|sup|kbd|mark|u|b|i|em|strong|s|del|ins|small)>")
 BREAK = re.compile(r"<br ?/?>")
+PRICE = re.compile(r"[0-9][0-9.,]*[+%]?\s+[A-Za-z]{2,}\s")  # "$5 per month and US$…"
 MAYBE_MARKUP = re.compile(r"<[A-Za-z/!?]|\$")
 INLINE = {"Emphasis", "Strong", "Strikethrough", "Link"}
 
@@ -144,7 +145,7 @@ def _literals(text: str) -> Iterator[Edit]:
             edits += _inline(data, str(value), start, end, tags)
         elif kind == "Html":
             lines.append((start, end))
-        elif kind == "InlineMath" and data[end : end + 1].isdigit():
+        elif kind == "InlineMath" and (data[end : end + 1].isdigit() or PRICE.match(str(value))):
             edits.append(_escaped(data, start, end))
         elif kind in ("Start", "End") and name_of(value) not in INLINE:
             edits += (_escaped(data, start, end) for _, start, end in tags)
