@@ -92,7 +92,7 @@ class Runner:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await catalog.close_providers()
-        await self.pool.close()
+        await self.pool.close(timeout=1)
 
     async def _warm_up(self) -> None:
         """Load the adapters in use before the first turn: an SDK's import would stall every other stream."""
@@ -125,7 +125,7 @@ class Runner:
         if self.draining:
             return
         async with self.pool.connection() as connection:
-            claimed = await store.recover(connection, self.name, settings.LEASE_SECONDS, CLAIM_AT_ONCE)
+            claimed = await store.recover(connection, self.name, settings.LEASE_SECONDS, CLAIM_AT_ONCE, list(self.live))
         for turn in claimed:
             logger.warning("turn %s taken over (attempt %s)", turn.id, turn.attempts)
         await self._start(claimed)
@@ -137,11 +137,13 @@ class Runner:
             live = LiveTurn(turn, info or gone_info(turn.model), provider, self.journal, self.pool)
             self.live[turn.id] = live
             live.task = asyncio.create_task(live.run(), name=f"turn {turn.id}")
-            live.task.add_done_callback(partial(self._ended, turn.id))
+            live.task.add_done_callback(partial(self._ended, live))
         hints.announce("live", "threads", *(turn.thread_id for turn in claimed))
 
-    def _ended(self, turn_id: UUID, task: asyncio.Task[None]) -> None:
-        self.live.pop(turn_id, None)
+    def _ended(self, live: LiveTurn, task: asyncio.Task[None]) -> None:
+        turn_id = live.claimed.id
+        if self.live.get(turn_id) is live:
+            del self.live[turn_id]
         self.wake.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             # The lease runs out and the turn is taken over: nothing is lost, but somebody should read this.
