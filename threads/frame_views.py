@@ -52,7 +52,7 @@ def _static(request: HttpRequest) -> str:
 
 def _origin_of(address: str) -> str:
     """`https://host:port` of an address that may be loaded, in characters that are safe inside a policy; empty otherwise."""
-    if len(address) > MAX_ADDRESS or not address.isascii() or re.search(r"[\s\x00-\x1f\"'<>\\]", address):
+    if len(address) > MAX_ADDRESS or not address.isascii() or re.search(r"[\s\x00-\x1f\\]", address):
         return ""
     try:
         parts = urlsplit(address)

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request, Route, sync_playwright
+from pygments.token import STANDARD_TYPES
 from servestatic import ServeStatic
 
 from tests.threads.hostile import EVIL, HOSTILE
@@ -271,3 +272,30 @@ def test_the_trap_notices_a_request(visit: Visit) -> None:
     page.evaluate("document.querySelector('a').target = ''")
     page.get_by_role("link").click(no_wait_after=True)
     visit.until(lambda: visit.left)
+
+
+CONTRASTS = """kinds => {
+  const context = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const luminance = colour => {
+    context.fillStyle = colour;
+    context.fillRect(0, 0, 1, 1);
+    const [r, g, b] = [...context.getImageData(0, 0, 1, 1).data].map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const figure = document.querySelector("figure.code"), code = figure.querySelector("code");
+  const page = luminance(getComputedStyle(figure).backgroundColor);
+  return kinds.map(kind => {
+    const span = Object.assign(document.createElement("span"), { className: kind, textContent: "x" });
+    code.append(span);
+    const ink = luminance(getComputedStyle(span).color);
+    return [kind, (Math.max(ink, page) + 0.05) / (Math.min(ink, page) + 0.05)];
+  });
+}"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_colour_of_code_can_be_read(visit: Visit, theme: str) -> None:
+    page = visit.show("```py\nx\n```", theme=theme)
+    kinds = sorted({kind for kind in STANDARD_TYPES.values() if kind})
+    contrasts = page.evaluate(CONTRASTS, kinds)
+    assert [(kind, round(contrast, 1)) for kind, contrast in contrasts if contrast < 4.5] == []

@@ -18,12 +18,12 @@ PART = re.compile(
     r'<pre><code(?: class="language-(?P<info>[^"]*)")?>(?P<code>[^<]*)</code></pre>'
     r"|<code>[^<]*</code>"
     r'|<span class="math[^<]*</span>'
-    r"|(?P<link><a(?P<link_attributes>(?: [a-z]+=\"[^\"]*\")*)>)"
+    r"|<a(?P<link>(?: [a-z]+=\"[^\"]*\")*)>"
     r"|(?P<end></a>)"
     r"|<img(?P<image>(?: [a-z]+=\"[^\"]*\")*)>"
     r"|(?P<table></?table>)"
     r"|(?P<task><input(?: [a-z]+=\"[^\"]*\")*>)"
-    r"|(?P<bare>\bhttps?://[^\s<>\"'`|\\^{}]+)"
+    r"|(?P<bare>h(?<!\wh)ttps?://[^\s<>\"'`|\\^{}]+)"
 )
 ATTRIBUTE = re.compile(r' ([a-z]+)="([^"]*)"')
 HOST = re.compile(r"[a-z0-9._:-]+")
@@ -34,6 +34,8 @@ TRAILING = ".,;:!?*_~"  # at the end of an address they belong to the sentence
 MAX_ADDRESS = 2_000  # characters
 MAX_COLOURED = 60_000  # characters of code in one message; about 0.2 s
 COPY = '<button type="button" class="copy" data-copy>Copy</button>'
+DONE = '<input type="checkbox" disabled checked aria-label="Done">'
+TO_DO = '<input type="checkbox" disabled aria-label="To do">'
 SCROLLER = '<div class="table-scroll" role="region" aria-label="Table" tabindex="0">'
 REL = "noopener noreferrer nofollow"
 DIAGRAMS = {"mermaid"}
@@ -78,23 +80,22 @@ class _Dresser:
         self.colourable = MAX_COLOURED
 
     def part(self, match: re.Match[str]) -> str:
-        groups = match.groupdict()
-        if groups["code"] is not None:
-            return self._code(groups["info"] or "", unescape(groups["code"]))
-        if groups["link"]:
-            self.in_link = True
-            return self._link(dict(ATTRIBUTE.findall(groups["link_attributes"])), match)
-        if groups["end"]:
-            self.in_link = False
-        elif groups["image"] is not None:
-            return self._image(dict(ATTRIBUTE.findall(groups["image"])))
-        elif groups["table"]:
-            return f"{SCROLLER}<table>" if match[0] == "<table>" else "</table></div>"
-        elif groups["task"]:
-            done = "checked=" in match[0]
-            return f'<input type="checkbox" disabled{" checked" if done else ""} aria-label="{"Done" if done else "To do"}">'
-        elif groups["bare"] and not self.in_link:
-            return self._bare(match[0])
+        match match.lastgroup:
+            case "code":
+                return self._code(match["info"] or "", unescape(match["code"]))
+            case "link":
+                self.in_link = True
+                return self._link(dict(ATTRIBUTE.findall(match["link"])), match)
+            case "end":
+                self.in_link = False
+            case "image":
+                return self._image(dict(ATTRIBUTE.findall(match["image"])))
+            case "table":
+                return f"{SCROLLER}<table>" if match[0] == "<table>" else "</table></div>"
+            case "task":
+                return DONE if "checked=" in match[0] else TO_DO
+            case "bare" if not self.in_link:
+                return self._bare(match[0])
         return match[0]
 
     def _code(self, info: str, code: str) -> str:
@@ -105,7 +106,7 @@ class _Dresser:
 
     def _link(self, attributes: dict[str, str], match: re.Match[str]) -> str:
         address = attributes.get("href", "")
-        if not address.startswith(("http://", "https://")):
+        if not address.lower().startswith(("http://", "https://")):
             return match[0]
         host = host_of(unescape(address))
         if not host:
