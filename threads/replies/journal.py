@@ -82,8 +82,9 @@ class Journal:
         self.lines[line.turn_id] = line
 
     def close(self, line: Line) -> None:
-        self.lines.pop(line.turn_id, None)
-        self.dirty.discard(line.turn_id)
+        if self.lines.get(line.turn_id) is line:
+            del self.lines[line.turn_id]
+            self.dirty.discard(line.turn_id)
 
     def append(self, line: Line, event: Event) -> None:
         line.add(event)

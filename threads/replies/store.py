@@ -78,7 +78,7 @@ SELECT {HELD}
 
 RECOVER = f"""
 WITH lost AS (
-    SELECT id FROM threads_turn WHERE status = 'running' AND lease_until < now()
+    SELECT id FROM threads_turn WHERE status = 'running' AND lease_until < now() AND id <> ALL(%(mine)s::uuid[])
     ORDER BY lease_until LIMIT %(most)s FOR UPDATE SKIP LOCKED
 ), held AS (
     UPDATE threads_turn t SET
@@ -153,9 +153,9 @@ async def claim(connection: Connection, runner: str, lease: float, most: int) ->
     return await _held(connection, CLAIM, runner=runner, lease=_interval(lease), most=most, ring=current_ring())
 
 
-async def recover(connection: Connection, runner: str, lease: float, most: int) -> list[Claimed]:
-    """Take over turns whose lease ran out."""
-    return await _held(connection, RECOVER, runner=runner, lease=_interval(lease), most=most)
+async def recover(connection: Connection, runner: str, lease: float, most: int, mine: list[UUID]) -> list[Claimed]:
+    """Take over turns whose lease ran out, except `mine`: those this process is at work on, whose leases it renews itself."""
+    return await _held(connection, RECOVER, runner=runner, lease=_interval(lease), most=most, mine=mine)
 
 
 async def _held(connection: Connection, statement: str, **values: Any) -> list[Claimed]:
