@@ -73,6 +73,8 @@ document.addEventListener("htmx:ws:before:message:incoming", mine(({ message }) 
   if (frame.reload) location.reload(); // it missed more than is worth sending
   aim();
 }));
+addEventListener("offline", lost);
+addEventListener("online", () => connection?.socket?.readyState === WebSocket.OPEN && found());
 document.addEventListener("visibilitychange", () => !document.hidden && !open && lost());
 
 connect(live.dataset.socket);
