@@ -68,6 +68,8 @@ def measure(stack: Stack, options: argparse.Namespace) -> list[Line]:
         if "admissions" in options.only:
             lines += measures.admissions(lab, 16, 3 if options.quick else 5)
     lines.append(Line("tokens missing, doubled or out of order", len(lab.problems), "streams", f"of {lab.streams:,}", 0))
+    codes = ", ".join(f"{count} with {code}" for code, count in lab.closed.items())
+    lines.append(Line("sockets closed by the server", lab.closed.total(), "", codes, 0))
     for problem in sorted(set(lab.problems))[:10]:
         print(f"{lab.problems.count(problem)} × {problem}", file=sys.stderr)
     return lines

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ class Lab:
         self.stack = stack
         self.problems: list[str] = []
         self.streams = 0  # answers checked to the token
+        self.closed: Counter[int] = Counter()  # sockets the server closed, by code
         file = stack.home / "people.json"
         file.write_text(json.dumps(people))
         command = [sys.executable, "-m", "bench.load", stack.base, str(file)]
@@ -50,6 +52,7 @@ class Lab:
         if answer is None:
             raise SystemExit((self.stack.home / "generator.log").read_text()[-2000:])
         self._check(answer.get("turns", []) + answer.get("crowd", []))
+        self.closed.update(answer.get("closed", []))
         return answer
 
     def _check(self, turns: list[dict[str, Any]]) -> None:

@@ -91,7 +91,10 @@ class Generator:
         seconds = time.monotonic() - started
         frames = sum(page.frames for page in self.pages.values()) - sum(frames for frames, _ in before)
         size = sum(page.bytes for page in self.pages.values()) - sum(size for _, size in before)
-        return {"turns": [seen.summary() for seen in asked], "seconds": seconds, "frames": frames, "bytes": size}
+        closed = [code for page in self.pages.values() for code in page.closed]
+        for page in self.pages.values():
+            page.closed.clear()
+        return {"turns": [seen.summary() for seen in asked], "seconds": seconds, "frames": frames, "bytes": size, "closed": closed}
 
     async def pages_of(self, person: int, paths: list[str], rounds: int) -> dict[str, Any]:
         """Nanoseconds of each GET, by path; the paths take turns."""

@@ -21,7 +21,8 @@ SECTION = re.compile(
 )
 TOKEN = re.compile(r"\bw\d+\b")
 WORDS = [f"w{number}" for number in range(2000)]
-PATIENCE = 120.0  # seconds for one turn
+PATIENCE = 60.0  # seconds without a frame of a turn
+RECONNECT_AFTER = 0.3  # seconds; hx-ws waits that long too
 
 
 class Frame(msgspec.Struct):
@@ -88,13 +89,26 @@ class Page:
         self.by_request: dict[str, Seen] = {}
         self.by_turn: dict[str, Seen] = {}
         self.frames = self.bytes = 0
+        self.closed: list[int] = []  # codes of sockets that the server closed
+        self.since = time.time_ns() // 1_000_000
         self.socket: aiohttp.ClientWebSocketResponse | None = None
         self.reader: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        address = f"{self.base}/ws/c/{self.thread}/?since={time.time_ns() // 1_000_000}"
+        await self._connect()
+        self.reader = asyncio.create_task(self._follow())
+
+    async def _connect(self) -> None:
+        address = f"{self.base}/ws/c/{self.thread}/?since={self.since}"
         self.socket = await self.http.ws_connect(address, headers=self.headers, max_msg_size=0)
-        self.reader = asyncio.create_task(self._read(self.socket))
+
+    async def _follow(self) -> None:
+        """Read; when the server closes the socket, come back as the page does."""
+        while self.socket:
+            await self._read(self.socket)
+            self.closed.append(self.socket.close_code or 0)
+            await asyncio.sleep(RECONNECT_AFTER)
+            await self._connect()
 
     async def close(self) -> None:
         if self.reader and self.socket:
@@ -107,12 +121,9 @@ class Page:
             frame = decode(message.data)
             self.frames += 1
             self.bytes += len(message.data)
+            self.since = frame.t
             self._take(frame.content, now)
             await socket.send_str(f'{{"ack":{frame.n}}}')
-        for seen in self.by_request.values():
-            if not seen.over:
-                seen.problem = seen.problem or f"socket closed with {socket.close_code}"
-                seen.done.set()
 
     def _take(self, content: str, now: int) -> None:
         for section in SECTION.finditer(content):
@@ -145,13 +156,16 @@ class Page:
         if status != 204:
             seen.problem = f"send answered {status}"
             return seen
-        try:
-            async with asyncio.timeout(PATIENCE):
-                await seen.done.wait()
-        except TimeoutError:
-            seen.problem = seen.problem or f"not over after {PATIENCE:.0f} s"
-        else:
-            await self.post("read", {})  # as the page does when an answer is complete on screen
+        while not seen.over:
+            frames = seen.frames
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    await seen.done.wait()
+            except TimeoutError:
+                if seen.frames == frames:
+                    seen.problem = seen.problem or f"nothing more came for {PATIENCE:.0f} s (socket closed with {self.closed})"
+                    return seen
+        await self.post("read", {})  # as the page does when an answer is complete on screen
         return seen
 
     async def post(self, what: str, body: dict[str, str]) -> int:
