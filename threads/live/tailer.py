@@ -227,9 +227,10 @@ class Tailer:
                 await watcher.flush()
 
     async def _check_sessions(self) -> None:
-        alive = await self.feed.sessions([watcher.session_key for watcher in self.watchers])
-        passwords = await self.feed.passwords(list(self.by_user))
-        for watcher in list(self.watchers):
+        watchers = list(self.watchers)  # those that come while we ask were let in just now
+        alive = await self.feed.sessions([watcher.session_key for watcher in watchers])
+        passwords = await self.feed.passwords([watcher.user_id for watcher in watchers])
+        for watcher in watchers:
             if watcher.session_key not in alive:
                 await watcher.close(CLOSE_SIGNED_OUT)
             elif passwords.get(watcher.user_id) != watcher.password:
