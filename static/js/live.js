@@ -10,7 +10,7 @@ let connection = null;
 let alarm = null;
 let open = false;
 
-htmx.config.ws = { reconnectDelay: 300, reconnectMaxDelay: 5000, reconnectCodes: [1000, 1001, 1005, 1006, 1011, 1012, 1013, 1014, 4408] };
+htmx.config.ws = { reconnectDelay: 300, reconnectMaxDelay: 5000, reconnectCodes: [1000, 1001, 1005, 1006, 1011, 1012, 1013, 1014, 4012, 4408] };
 
 // Goes to another address by way of a new element: hx-ws ties a connection to the element it began on.
 export function connect(path) {

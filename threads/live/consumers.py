@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from uuid import UUID
 
 import msgspec
 import psycopg
+from autobahn.exception import Disconnected
 from channels.db import database_sync_to_async
 from django.conf import settings
 from django.contrib.auth import HASH_SESSION_KEY, get_user
@@ -52,11 +54,13 @@ async def live(scope: Scope, receive: Receive, send: Send) -> None:
     user_id, password, session_key = who
 
     async def relay(frame: str) -> None:
-        await send({"type": "websocket.send", "text": frame})
+        with contextlib.suppress(Disconnected):  # the page has just gone; its disconnect message is on the way
+            await send({"type": "websocket.send", "text": frame})
 
     async def close(code: int) -> None:
         tailer().remove(watcher)
-        await send({"type": "websocket.close", "code": code})
+        with contextlib.suppress(Disconnected):
+            await send({"type": "websocket.close", "code": code})
 
     watcher = Watcher(user_id, thread_id, session_key, password, relay, close)
     try:

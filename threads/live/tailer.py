@@ -32,7 +32,8 @@ SLACK = timedelta(seconds=10)  # a row can be committed this much later than the
 QUEUED_PATIENCE = 0.2  # seconds
 MOST_TURNS = 60  # a page that missed more loads anew
 MOST_ROWS = 100
-CLOSE_SIGNED_OUT, CLOSE_GONE, CLOSE_SLOW, CLOSE_AGAIN = 4401, 4404, 4408, 1012
+# An application may close with 1000 or 3000 to 4999 only.
+CLOSE_SIGNED_OUT, CLOSE_GONE, CLOSE_SLOW, CLOSE_AGAIN = 4401, 4404, 4408, 4012
 
 
 class Tailer:
@@ -51,6 +52,7 @@ class Tailer:
         self.check_now = False
         self.in_use = asyncio.Lock()  # one reader of the feed at a time
         self.tasks: list[asyncio.Task[None]] = []
+        self.ending: set[asyncio.Future[None]] = set()  # sockets that are being closed after a fault
 
     # --- sockets ----------------------------------------------------------------------------------------------------------
 
@@ -59,6 +61,8 @@ class Tailer:
         if not self.tasks:
             hints.bind_loop()
             self.tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._listen())]
+            for task in self.tasks:
+                task.add_done_callback(self._broke)
         self.watchers.add(watcher)
         self.by_user[watcher.user_id].add(watcher)
         if watcher.thread_id:
@@ -93,6 +97,18 @@ class Tailer:
         changed = {turn.id: (turn, label) for turn, label in recent}
         changed |= {turn.id: (turn, label) for turn, label in await self.feed.unfinished(watcher.thread_id, MOST_TURNS)}
         await self._show(list(changed.values()), {watcher.thread_id: {watcher}})
+
+    def _broke(self, task: asyncio.Task[None]) -> None:
+        """A fault of ours: say so, and have every page come back, which starts anew."""
+        if task.cancelled() or task not in self.tasks:
+            return
+        logger.error("the tailer broke", exc_info=task.exception())
+        tasks, self.tasks = self.tasks, []
+        for other in tasks:
+            other.cancel()
+        for watcher in list(self.watchers):
+            self.ending.add(ending := asyncio.ensure_future(watcher.close(CLOSE_AGAIN)))
+            ending.add_done_callback(self.ending.discard)
 
     # --- the loop ---------------------------------------------------------------------------------------------------------
 
@@ -221,10 +237,14 @@ class Tailer:
 
     async def _deliver(self) -> None:
         for watcher in list(self.watchers):
-            if watcher.silent or watcher.overwhelmed:
-                await watcher.close(CLOSE_SLOW)
-            else:
-                await watcher.flush()
+            try:
+                if watcher.silent or watcher.overwhelmed:
+                    await watcher.close(CLOSE_SLOW)
+                else:
+                    await watcher.flush()
+            except Exception:  # one page that cannot be served must not keep the others waiting; it connects again
+                logger.exception("a frame could not be sent")
+                await watcher.close(CLOSE_AGAIN)
 
     async def _check_sessions(self) -> None:
         watchers = list(self.watchers)  # those that come while we ask were let in just now
