@@ -72,6 +72,12 @@ async def live(scope: Scope, receive: Receive, send: Send) -> None:
         tailer().remove(watcher)
 
 
+async def nowhere(scope: Scope, receive: Receive, send: Send) -> None:
+    """Any other address: 403 in the handshake, instead of a fault in the log."""
+    await receive()
+    await send({"type": "websocket.close"})
+
+
 async def _acknowledge(watcher: Watcher, receive: Receive, close: Callable[[int], Awaitable[None]]) -> None:
     while (message := await receive())["type"] == "websocket.receive":
         try:

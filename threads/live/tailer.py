@@ -52,7 +52,6 @@ class Tailer:
         self.check_now = False
         self.in_use = asyncio.Lock()  # one reader of the feed at a time
         self.tasks: list[asyncio.Task[None]] = []
-        self.ending: set[asyncio.Future[None]] = set()  # sockets that are being closed after a fault
 
     # --- sockets ----------------------------------------------------------------------------------------------------------
 
@@ -61,8 +60,6 @@ class Tailer:
         if not self.tasks:
             hints.bind_loop()
             self.tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._listen())]
-            for task in self.tasks:
-                task.add_done_callback(self._broke)
         self.watchers.add(watcher)
         self.by_user[watcher.user_id].add(watcher)
         if watcher.thread_id:
@@ -97,18 +94,6 @@ class Tailer:
         changed = {turn.id: (turn, label) for turn, label in recent}
         changed |= {turn.id: (turn, label) for turn, label in await self.feed.unfinished(watcher.thread_id, MOST_TURNS)}
         await self._show(list(changed.values()), {watcher.thread_id: {watcher}})
-
-    def _broke(self, task: asyncio.Task[None]) -> None:
-        """A fault of ours: say so, and have every page come back, which starts anew."""
-        if task.cancelled() or task not in self.tasks:
-            return
-        logger.error("the tailer broke", exc_info=task.exception())
-        tasks, self.tasks = self.tasks, []
-        for other in tasks:
-            other.cancel()
-        for watcher in list(self.watchers):
-            self.ending.add(ending := asyncio.ensure_future(watcher.close(CLOSE_AGAIN)))
-            ending.add_done_callback(self.ending.discard)
 
     # --- the loop ---------------------------------------------------------------------------------------------------------
 
