@@ -1,0 +1,150 @@
+"""Who gets what at every address: a visitor, a stranger, the owner. A route that is missing here fails the build."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+import pytest
+from allauth.usersessions.models import UserSession
+from django.test import Client
+
+from accounts.models import User
+from chatai.lib.ids import uuid7
+from tests.page import Browser, Page
+from tests.threads.conftest import World
+from tests.threads.test_pages import conversation
+from threads.models import Message, Thread, Turn
+
+SIGN_IN = 302  # to the sign-in page
+SIGNED_OUT, NO_SUCH_CHAT = 4401, 4404  # close codes
+SECRET = "Only for the owner"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """The status (or close code) for each; `method` is the one that the page uses."""
+
+    method: str
+    visitor: int
+    stranger: int
+    owner: int
+
+
+OWN_PAGE = Rule("GET", SIGN_IN, 200, 200)  # everybody has one, with nothing of the others in it
+OPEN = Rule("GET", 200, 200, 200)
+READ = Rule("GET", SIGN_IN, 404, 200)
+CHANGE = Rule("POST", SIGN_IN, 404, 302)
+
+ROUTES = {
+    "": Rule("GET", 200, 302, 302),
+    "c/new": OWN_PAGE,
+    "c/all": OWN_PAGE,
+    "c/archived": OWN_PAGE,
+    "c/<uuid:thread_id>": READ,
+    "c/<uuid:thread_id>/older": READ,
+    "c/<uuid:thread_id>/text/<int:seq>": READ,
+    "c/<uuid:thread_id>/send": CHANGE,
+    "c/<uuid:thread_id>/stop": CHANGE,
+    "c/<uuid:thread_id>/rename": CHANGE,
+    "c/<uuid:thread_id>/pin": CHANGE,
+    "c/<uuid:thread_id>/archive": CHANGE,
+    "c/<uuid:thread_id>/delete": CHANGE,
+    "c/<uuid:thread_id>/undo": CHANGE,
+    "c/<uuid:thread_id>/read": Rule("POST", SIGN_IN, 404, 204),
+    "c/turns/<uuid:turn_id>/withdraw": Rule("POST", SIGN_IN, 404, 200),
+    "frame/image": Rule("GET", 400, 400, 400),  # it was not told which
+    "frame/diagram": OPEN,
+    "metrics": Rule("GET", 401, 401, 401),
+    "settings/": Rule("GET", SIGN_IN, 302, 302),
+    "settings/profile/": OWN_PAGE,
+    "settings/appearance/": OWN_PAGE,
+    "settings/chat/": OWN_PAGE,
+    "settings/security/": OWN_PAGE,
+    "settings/security/sessions/<int:session_id>/end/": Rule("POST", SIGN_IN, 404, 302),
+    "settings/data/": OWN_PAGE,
+    "settings/data/close/": Rule("POST", SIGN_IN, 400, 400),  # nobody confirmed it
+    "ws:ws/": Rule("WS", SIGNED_OUT, 0, 0),
+    "ws:ws/c/<uuid:thread_id>/": Rule("WS", SIGNED_OUT, NO_SUCH_CHAT, 0),
+}
+PAGES = sorted(route for route in ROUTES if not route.startswith("ws:"))
+
+
+@pytest.fixture
+def thread(owner: User) -> Thread:
+    thread = conversation(owner, 2, title=SECRET)
+    Message.objects.filter(thread=thread).update(content=[{"type": "text", "text": SECRET}])
+    queued = Turn.objects.create(thread=thread, number=3, request_id="r", request_digest=b"", model="demo")
+    Thread.objects.filter(pk=thread.pk).update(turn_count=queued.number)
+    Message.objects.create(thread=thread, turn=queued, role="user", content=[{"type": "text", "text": SECRET}])
+    return thread
+
+
+def address(route: str, thread: Thread, session_id: int) -> str:
+    turn = Turn.objects.get(thread=thread, status="queued")
+    for hole, value in {"<uuid:thread_id>": thread.pk, "<uuid:turn_id>": turn.pk, "<int:seq>": 1, "<int:session_id>": session_id}.items():
+        route = route.replace(hole, str(value))
+    return f"/{route}?before=3" if route.endswith("/older") else f"/{route}"
+
+
+def state(user: User) -> list[object]:
+    rows = (Thread.objects.filter(user=user), Turn.objects.filter(thread__user=user), Message.objects.filter(thread__user=user))
+    return [list(found.order_by("pk").values()) for found in rows]
+
+
+def ask(client: Client, route: str, thread: Thread, session_id: int) -> tuple[int, str]:
+    fields = {"text": "hi", "model": "demo", "request_id": str(uuid7()), "title": "Mine", "on": "1"}
+    path = address(route, thread, session_id)
+    response = client.get(path) if ROUTES[route].method == "GET" else client.post(path, fields)
+    return response.status_code, response.content.decode()
+
+
+@pytest.mark.parametrize("route", PAGES)
+def test_every_page_gives_each_person_their_own(
+    route: str, thread: Thread, owner: User, stranger: User, client_of: Callable[[User], Client]
+) -> None:
+    mine = client_of(owner)
+    session_id = UserSession.objects.create(user=owner, ip="127.0.0.1", user_agent="another device", session_key="s" * 32).pk
+    before = state(owner)
+    for who, client, expected in (
+        ("visitor", Client(), ROUTES[route].visitor),
+        ("stranger", client_of(stranger), ROUTES[route].stranger),
+    ):
+        status, body = ask(client, route, thread, session_id)
+        assert status == expected, who
+        assert SECRET not in body, who
+        assert owner.email not in body, who
+        assert state(owner) == before, who
+    assert ask(mine, route, thread, session_id)[0] == ROUTES[route].owner
+
+
+def socket(world: World, user: User | None, thread_id: UUID | None) -> Page:
+    page = Page(Browser(world.stack.url, user), thread_id)
+    world.pages.append(page)
+    return page.connect()
+
+
+def test_a_socket_opens_for_its_owner_alone(world: World) -> None:
+    owner, stranger = world.person("owner"), world.person("stranger")
+    page = world.page(owner)
+    assert page.send("hello", new=True).status == 204
+    rules = ROUTES["ws:ws/c/<uuid:thread_id>/"]
+    assert socket(world, stranger, page.thread_id).until_closed() == rules.stranger
+    assert socket(world, None, page.thread_id).until_closed() == rules.visitor
+    assert socket(world, stranger, uuid7()).until_closed() == rules.stranger, "a missing one looks the same"
+    page.open()
+    page.until(lambda p: p.over)
+    assert page.close_code is None
+
+
+def test_the_sidebar_socket_tells_nobody_about_others(world: World) -> None:
+    owner, stranger = world.person("owner"), world.person("stranger")
+    assert socket(world, None, None).until_closed() == ROUTES["ws:ws/"].visitor
+    watching = socket(world, stranger, None)
+    page = world.page(owner)
+    page.send(SECRET, new=True)
+    page.open()
+    page.until(lambda p: p.over)
+    assert watching.close_code is None
+    assert SECRET not in watching.document.text
