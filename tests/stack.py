@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -52,7 +53,8 @@ class Stack:
         self.provider_port = free_port()
         self.provider_url = f"http://127.0.0.1:{self.provider_port}"
         self.logs = ARTIFACTS / "logs" / name
-        self.logs.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self.logs, ignore_errors=True)  # of the run before
+        self.logs.mkdir(parents=True)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.env = {
             **os.environ,
