@@ -32,7 +32,7 @@ def person_required(view: View[Args]) -> View[Args]:
     """As `login_required`, but a script gets a 401 that says so: a redirect would bring it a sign-in page as its answer."""
 
     @wraps(view)
-    def wrapped(request: HttpRequest, *args: Args.args, **kwargs: Args.kwargs) -> HttpResponse:
+    def wrapped(request: HttpRequest, /, *args: Args.args, **kwargs: Args.kwargs) -> HttpResponse:
         if request.user.is_authenticated:
             return view(request, *args, **kwargs)
         if wants_fragment(request):

@@ -13,7 +13,8 @@ OTHERS = ("admin/", "accounts/")
 def every_route() -> set[str]:
     """`c/<uuid:thread_id>/send` and so on, sockets as `ws:…`, without the admin's and the sign-in library's."""
     pages = {route for route in _routes(get_resolver().url_patterns) if not route.startswith(OTHERS)}
-    return pages | {f"ws:{route.pattern}" for route in websocket_application.routes}
+    sockets = {f"ws:{route.pattern}" for route in websocket_application.routes if str(route.pattern)}  # the empty one refuses the rest
+    return pages | sockets
 
 
 def _routes(patterns: list[URLPattern | URLResolver], prefix: str = "") -> Iterator[str]:
