@@ -122,9 +122,7 @@ def _upsert(target: Element, sections: list[Element], key: str) -> None:
     for section in sections:
         known = next((one for one in target.children if isinstance(one, Element) and one.get("id") == section["id"]), None)
         if known is not None:
-            target.insert(known.position, section)
-            known.remove()
-            continue
+            known.remove()  # the page's own script moves what was drawn before its number was known
         after = (one.position for one in target.children if isinstance(one, Element) and int(one[key]) > int(section[key]))
         target.insert(next(after, len(target.children)), section)
 

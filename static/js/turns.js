@@ -45,6 +45,12 @@ function localTimes(root) {
   }
 }
 
+// A turn that replaces one drawn here stays where that was: behind everything that came before its number was known.
+function place(turn) {
+  const after = all().find((other) => number(other) > number(turn));
+  if (turn.isConnected && after !== turn.nextElementSibling && (after || turn.nextElementSibling)) messages.insertBefore(turn, after ?? null);
+}
+
 const blocks = (turn) => [...turn.querySelectorAll(".answer > :not(.open)")];
 
 function arrived(turn) {
@@ -81,6 +87,7 @@ new MutationObserver((records) => {
   for (const { addedNodes, target } of records) {
     for (const node of addedNodes) {
       if (target === messages && node.dataset?.turn) {
+        place(node);
         arrived(node);
         changed = true;
       } else if (target.classList?.contains("answer") && node.nodeType === Node.ELEMENT_NODE) {
