@@ -100,10 +100,12 @@ class Browser:
 class Page:
     """A tab with one thread open (or the list alone). Frames are folded in by a thread of its own until `close`."""
 
-    def __init__(self, browser: Browser, thread_id: uuid.UUID | None = None, acknowledges: bool = True) -> None:
+    def __init__(self, browser: Browser, thread_id: uuid.UUID | None = None, acknowledges: bool = True, records: bool = False) -> None:
         self.browser = browser
         self.thread_id = thread_id
         self.acknowledges = acknowledges
+        self.records = records
+        self.shown: list[str] = []  # with `records`: the last answer as it was after every frame
         self.document = parse('<ul id="threads-pinned"></ul><ul id="threads-today"></ul><b id="thread-title"></b><div id="messages"></div>')
         self.since = 0
         self.frames: list[tuple[float, dict[str, Any]]] = []
@@ -259,6 +261,8 @@ class Page:
             self.reloads += 1
             return
         self.missing += swap(self.document, frame["content"])
+        if self.records:
+            self.shown.append(self.answer())
 
 
 def body_of(message: Element) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
+import dj_database_url
 import psycopg
 import pytest
 from django.conf import settings
@@ -38,16 +39,18 @@ def database_url(name: str) -> str:
 
 
 @contextlib.contextmanager
-def working_in(name: str) -> Iterator[None]:
+def working_in(url: str) -> Iterator[None]:
     """The ORM of this process in that database."""
-    before = connection.settings_dict["NAME"]
+    before = dict(connection.settings_dict)
     connection.close()
-    connection.settings_dict["NAME"] = name
+    there = dj_database_url.parse(url)
+    connection.settings_dict.update({name: there.get(name, "") for name in ("NAME", "USER", "PASSWORD", "HOST", "PORT")})
+    connection.settings_dict["OPTIONS"] = {**there.get("OPTIONS", {})}
     try:
         yield
     finally:
         connection.close()
-        connection.settings_dict["NAME"] = before
+        connection.settings_dict.update(before)
 
 
 @pytest.fixture(scope="session")
@@ -141,7 +144,7 @@ class World:
 
 @pytest.fixture
 def world(stack: Stack, django_db_blocker: DjangoDbBlocker) -> Iterator[World]:
-    with django_db_blocker.unblock(), working_in(STACK_DATABASE):
+    with django_db_blocker.unblock(), working_in(database_url(STACK_DATABASE)):
         here = World(stack, [], [])
         try:
             yield here

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import psycopg
-from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
 from django.conf import settings
 from django.db import OperationalError as DjangoOperationalError
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
@@ -96,7 +96,7 @@ class Runner:
 
     async def _warm_up(self) -> None:
         """Load the adapters in use before the first turn: an SDK's import would stall every other stream."""
-        for row in await sync_to_async(catalog.offered)():
+        for row in await database_sync_to_async(catalog.offered)():
             if info := await self._model(row.slug):
                 catalog.provider_for(info)
 
@@ -154,7 +154,7 @@ class Runner:
             self.models.clear()
             self.models_read_at = time.monotonic()
         if slug not in self.models:
-            self.models[slug] = await sync_to_async(catalog.model_info)(slug)
+            self.models[slug] = await database_sync_to_async(catalog.model_info)(slug)  # which also drops a connection that broke
         return self.models[slug]
 
     # --- looking around ---------------------------------------------------------------------------------------------------
