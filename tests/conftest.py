@@ -11,6 +11,8 @@ from accounts.models import User
 
 PASSWORD = "correct horse battery"
 
+pytest_plugins = ["tests.running"]  # the running product, for whoever asks for `world`
+
 
 def pytest_sessionstart() -> None:
     # A real hash costs half a second of CPU, and nearly every test makes people.

@@ -16,8 +16,8 @@ from pytest_django import DjangoDbBlocker
 
 from chatai.lib import embedded
 from tests.page import Page
+from tests.running import World, words, working_in
 from tests.stack import Stack, until
-from tests.threads.conftest import World, words, working_in
 from threads.blocks import text_of
 from threads.models import Message, Turn
 

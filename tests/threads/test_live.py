@@ -18,8 +18,8 @@ from accounts.models import User
 from bench.script import MARKDOWN
 from chatai.lib.ids import uuid7
 from tests.page import Page
+from tests.running import World, words
 from tests.stack import until
-from tests.threads.conftest import World, words
 from threads import actions
 from threads.live.watcher import WINDOW
 from threads.models import Thread

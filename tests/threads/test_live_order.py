@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.page import Page
-from tests.threads.conftest import World
+from tests.running import World
 from threads.models import Message, Turn
 
 EACH = 200

@@ -13,7 +13,7 @@ from django.test import Client
 from accounts.models import User
 from chatai.lib.ids import uuid7
 from tests.page import Browser, Page
-from tests.threads.conftest import World
+from tests.running import World
 from tests.threads.test_pages import conversation
 from threads.models import Message, Thread, Turn
 

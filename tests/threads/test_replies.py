@@ -14,8 +14,8 @@ from django.utils import timezone
 
 from chatai.lib import hints
 from tests.page import Page
+from tests.running import World, words
 from tests.stack import until
-from tests.threads.conftest import World, words
 from threads import actions
 from threads.blocks import text_of
 from threads.models import CatalogModel, Thread, Turn

@@ -15,8 +15,8 @@ from django.utils import timezone
 from chatai.lib.ids import uuid7
 from tests.dom import parse
 from tests.page import Browser, Page
+from tests.running import STACK_DATABASE, World, database_url, words
 from tests.stack import Stack, until
-from tests.threads.conftest import STACK_DATABASE, World, database_url, words
 from threads import actions
 from threads.blocks import BlockDelta, BlockStart, Event, MessageStart, TextDelta, dump_event, text_of
 from threads.models import Message, Thread, Turn, TurnEvent
