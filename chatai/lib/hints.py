@@ -60,7 +60,8 @@ def _merge(group: str, kind: str, names: set[str]) -> None:
 async def _send_pending() -> None:
     layer = get_channel_layer()
     while _pending:
-        (group, kind), names = _pending.popitem()
+        group, kind = first = next(iter(_pending))  # what was said first may be waited for, such as the work before the news of it
+        names = _pending.pop(first)
         try:
             async with asyncio.timeout(SEND_TIMEOUT):
                 await layer.group_send(group, {"type": "hint", "kind": kind, "ids": list(names)})

@@ -28,8 +28,9 @@ SELECT {THREAD_FIELDS} FROM threads_thread WHERE user_id = ANY(%(users)s) AND ch
 TURNS_SINCE = f"""
 SELECT {TURN_FIELDS}, c.label FROM unnest(%(threads)s::uuid[], %(sinces)s::timestamptz[]) AS w(thread_id, since)
 JOIN threads_turn t ON t.thread_id = w.thread_id AND t.changed_at > w.since
+LEFT JOIN unnest(%(known)s::uuid[], %(known_at)s::timestamptz[]) AS k(id, changed_at) ON k.id = t.id AND k.changed_at = t.changed_at
 LEFT JOIN threads_catalogmodel c ON c.slug = t.model
-WHERE t.status <> 'queued' OR t.created_at < now() - make_interval(secs => %(patience)s)
+WHERE k.id IS NULL AND (t.status <> 'queued' OR t.created_at < now() - make_interval(secs => %(patience)s))
 ORDER BY t.number DESC LIMIT %(most)s
 """
 UNFINISHED = f"""
@@ -81,9 +82,13 @@ class Feed:
     async def threads_since(self, users: list[UUID], since: datetime, most: int) -> list[Thread]:
         return [Thread(**row) for row in await self._rows(THREADS_SINCE, {"users": users, "since": since, "most": most})]
 
-    async def turns_since(self, since: dict[UUID, datetime], patience: float, most: int) -> list[tuple[Turn, str]]:
-        """Changed turns of watched threads with their models' labels, newest first."""
-        values = {"threads": list(since), "sinces": list(since.values()), "patience": patience, "most": most}
+    async def turns_since(
+        self, since: dict[UUID, datetime], patience: float, most: int, known: dict[UUID, datetime] | None = None
+    ) -> list[tuple[Turn, str]]:
+        """Changed turns of watched threads with their models' labels, newest first, without those that are still as in `known`."""
+        known = known or {}
+        values: dict[str, Any] = {"threads": list(since), "sinces": list(since.values()), "patience": patience, "most": most}
+        values |= {"known": list(known), "known_at": list(known.values())}
         return _turns(await self._rows(TURNS_SINCE, values))
 
     async def unfinished(self, thread_id: UUID, most: int) -> list[tuple[Turn, str]]:

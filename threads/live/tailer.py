@@ -149,8 +149,10 @@ class Tailer:
         for thread in threads:
             await self._thread_changed(thread)
         if watched := hinted & self.by_thread.keys():
-            sinces = dict.fromkeys(watched, datetime.now(UTC) - SLACK)
-            await self._show(await self.feed.turns_since(sinces, QUEUED_PATIENCE, MOST_TURNS * 10), self.by_thread)
+            since = datetime.now(UTC) - SLACK
+            known = {turn_id: at for thread_id in watched for turn_id, at in self.seen.get(thread_id, {}).items() if at > since}
+            changed = await self.feed.turns_since(dict.fromkeys(watched, since), QUEUED_PATIENCE, MOST_TURNS * 10, known)
+            await self._show(changed, self.by_thread)
         await self._read_events(around or quiet)
 
     async def _thread_changed(self, thread: Thread) -> None:

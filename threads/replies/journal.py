@@ -73,9 +73,10 @@ class Journal:
         self.connection: psycopg.AsyncConnection[Any] | None = None
         self.in_use = asyncio.Lock()
         self.dirty: set[UUID] = set()
+        self.hasty: set[UUID] = set()  # of the dirty ones, those that do not wait for the tick
         self.wanted = asyncio.Event()
         self.urgent = asyncio.Event()
-        self.last_write = 0.0
+        self.ticked_at = 0.0
         self.waiters: list[tuple[Line, asyncio.Future[None]]] = []
 
     def open(self, line: Line) -> None:
@@ -84,14 +85,29 @@ class Journal:
     def close(self, line: Line) -> None:
         if self.lines.get(line.turn_id) is line:
             del self.lines[line.turn_id]
-            self.dirty.discard(line.turn_id)
+            self._clean(line)
+
+    def _clean(self, line: Line) -> None:
+        self.dirty.discard(line.turn_id)
+        self.hasty.discard(line.turn_id)
 
     def append(self, line: Line, event: Event) -> None:
         line.add(event)
         self.dirty.add(line.turn_id)
         self.wanted.set()
         if time.monotonic() - line.written_at > IDLE_AFTER:
-            self.urgent.set()
+            self._hurry(line)
+
+    def _hurry(self, line: Line) -> None:
+        self.hasty.add(line.turn_id)
+        self.urgent.set()
+
+    async def take(self, line: Line) -> list[Event]:
+        """What is not written of `line`, for whoever writes it in place of the tick. Everything before it is committed."""
+        async with self.in_use:  # an insert under way may hold events before these
+            taken, line.pending = line.pending, []
+            self._clean(line)
+            return taken
 
     async def flush(self, line: Line) -> None:
         """Wait until everything appended to `line` is committed (or the turn is lost)."""
@@ -101,7 +117,7 @@ class Journal:
         done = asyncio.get_running_loop().create_future()
         self.waiters.append((line, done))
         self.wanted.set()
-        self.urgent.set()
+        self._hurry(line)
         await done
 
     @property
@@ -111,7 +127,7 @@ class Journal:
     async def run(self) -> None:
         while True:
             await self.wanted.wait()
-            pause = self.last_write + self.tick - time.monotonic()
+            pause = self.ticked_at + self.tick - time.monotonic()
             if pause > 0 and not self.urgent.is_set():
                 try:
                     async with asyncio.timeout(pause):
@@ -121,26 +137,33 @@ class Journal:
             self.wanted.clear()
             self.urgent.clear()
             await self.write()
+            if self.dirty:
+                self.wanted.set()
 
     async def write(self) -> None:
-        """One insert with everything pending."""
-        dirty, self.dirty = self.dirty, set()
+        """One insert with everything pending, or, before the tick, with what cannot wait for it: every write costs each watcher."""
+        now = time.monotonic()
+        if now - self.ticked_at >= self.tick:
+            self.ticked_at = now
+            due, self.dirty, self.hasty = self.dirty, set(), set()
+        else:
+            due, self.hasty = self.hasty, set()
+            self.dirty -= due
         waiters, self.waiters = self.waiters, []
-        self.last_write = time.monotonic()
-        lines = [line for turn_id in dirty if (line := self.lines.get(turn_id)) and line.pending]
+        lines = [line for turn_id in due if (line := self.lines.get(turn_id)) and line.pending]
         if lines:
             async with self.in_use:
-                await self._insert(lines)
+                await self._insert(lines, now)
             hints.announce("live", "events", *(line.turn_id for line in lines))
         for _, done in waiters:
             if not done.done():
                 done.set_result(None)
 
-    async def _insert(self, lines: list[Line]) -> None:
+    async def _insert(self, lines: list[Line], now: float) -> None:
         rows: list[tuple[Line, int, str]] = []
         for line in lines:
             pending, line.pending = line.pending, []
-            line.written_at = self.last_write
+            line.written_at = now
             for event in pending:
                 rows.append((line, line.index, dump_event(event)))
                 line.index += 1

@@ -181,14 +181,13 @@ class LiveTurn:
             if not closed:
                 stop = BlockStop(index)
                 self.journal.append(self.line, stop)
-        await self.journal.flush(self.line)
+        last = await self.journal.take(self.line)
         usage = self._usage()
         cost = cost_micros(usage, self.claimed.price)
         content = self.partial.content()
-        final: list[Event] = []
         if error is not None:
-            final.append(TurnError(message=error.message, status=error.status, kind=error.kind))
-        final.append(self._done(ending, cost))
+            last.append(TurnError(message=error.message, status=error.status, kind=error.kind))
+        last.append(self._done(ending, cost))
         values = {
             "turn": self.claimed.id,
             "answer": self.claimed.answer_id,
@@ -203,8 +202,8 @@ class LiveTurn:
             "cost": cost,
             "first_token_at": self.first_token_at,
             "worth_title": _has_text(content),
-            "indexes": list(range(self.line.index, self.line.index + len(final))),
-            "payloads": [dump_event(event) for event in final],
+            "indexes": list(range(self.line.index, self.line.index + len(last))),
+            "payloads": [dump_event(event) for event in last],
         }
         await self._store(values)
 
