@@ -49,7 +49,8 @@ class ThreadedHandler(ASGIHandler):
             try:
                 await self.send_response(response, send)
             finally:
-                await self._in_thread(response.close)
+                if response.streaming:
+                    await self._in_thread(response.close)
         finally:
             body.close()
 
@@ -63,6 +64,8 @@ class ThreadedHandler(ASGIHandler):
         except RequestDataTooBig:
             response = HttpResponse("Too large.", status=413)
         response._handler_class = self.__class__  # type: ignore[attr-defined]
+        if not response.streaming:
+            response.close()  # here, where the connection is, and without another hop; its content stays
         return response
 
     async def _in_thread(self, call: Callable[..., Result], *args: Any) -> Result:
