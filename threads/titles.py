@@ -43,7 +43,8 @@ def name_thread(thread_id: str) -> None:
         # The first words stay; the next answer makes it due again.
         logger.warning("no title for %s: %s %s", thread_id, error.kind, error.detail)
         return
-    set_title_of_model(Thread.objects.get(pk=thread_id), title)
+    if thread := Thread.objects.filter(pk=thread_id).first():  # it can be erased while the model thinks
+        set_title_of_model(thread, title)
 
 
 async def _complete(request: Request) -> str:

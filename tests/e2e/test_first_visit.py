@@ -139,7 +139,7 @@ def test_hostile_markdown_runs_nothing_and_asks_nobody(world: World, browser: Br
     send(page, HOSTILE)
     expect(page.locator("[data-turn]").first).to_have_attribute("data-status", "done")
     quoted = HOSTILE.replace('"', "'").replace("'", "’")
-    send(page, f"""[[text="{quoted}" delay=20]]""", "gpt-5-4-mini")
+    send(page, f"""[[text="In a line {quoted}" delay=20]]""", "gpt-5-4-mini")
     expect(page.locator("[data-turn]").nth(1)).to_have_attribute("data-status", "done")
     assert "done" in answers(page)[1]
     title = "<img src=http://evil.example/x onerror=window.ran=1>"
@@ -166,6 +166,7 @@ def test_a_phone_shows_the_conversation_and_the_list_in_a_drawer(world: World, b
     page.fill("textarea[name=text]", "[[markdown delay=2]] On the way")
     page.click("#composer button.send")
     expect(page.locator("[data-turn]").first).to_have_attribute("data-status", "done")
+    expect(page.locator(".katex").first).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390, "nothing sticks out sideways"
     picture(page, "phone")
     page.click("button.open-drawer")
