@@ -6,6 +6,7 @@ a thread that stays, with a connection that stays. Measured: see docs/architectu
 """
 
 import asyncio
+import contextlib
 import contextvars
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
 from chatai.lib import hints
+from chatai.lib.later import LaterResponse
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -46,12 +48,31 @@ class ThreadedHandler(ASGIHandler):
             request, refusal = self.create_request(scope, body)
             response = await self._respond(request) if request is not None else refusal
             assert response is not None  # create_request returns one or the other
+            if isinstance(response, LaterResponse):
+                response = await response.resolve()
             try:
-                await self.send_response(response, send)
+                if response.streaming:
+                    await self._send_while_there(response, receive, send)
+                else:
+                    await self.send_response(response, send)
             finally:
                 await self._in_thread(response.close)
         finally:
             body.close()
+
+    async def _send_while_there(self, response: HttpResponseBase, receive: Receive, send: Send) -> None:
+        """A stream ends with its reader: nothing is produced for a connection that is gone."""
+        sending = asyncio.create_task(self.send_response(response, send))
+        leaving = asyncio.create_task(self._disconnected(receive))
+        await asyncio.wait([sending, leaving], return_when=asyncio.FIRST_COMPLETED)
+        leaving.cancel()
+        sending.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await sending
+
+    async def _disconnected(self, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
 
     async def _respond(self, request: ASGIRequest) -> HttpResponseBase:
         return await self._in_thread(self._respond_in_thread, request)

@@ -139,7 +139,7 @@ STOPS = "SELECT id FROM threads_turn WHERE status = 'running' AND stop_requested
 EVENTS = "SELECT payload FROM threads_turnevent WHERE ring = %s AND turn_id = %s ORDER BY index"
 HISTORY = """
 SELECT role, content FROM threads_message
-WHERE thread_id = %s AND seq <= %s ORDER BY seq DESC LIMIT %s
+WHERE thread_id = %s AND on_path AND seq IS NOT NULL AND seq <= %s ORDER BY seq DESC LIMIT %s
 """
 BEAT = """
 INSERT INTO threads_runner (name, started_at, seen_at, live_turns, capacity, draining)
