@@ -25,6 +25,7 @@ __all__ = ["closed_prefix", "escape", "join", "open_fence", "open_fence_html", "
 logger = logging.getLogger(__name__)
 
 MAX_CHARS = 500_000  # longer than any model answers; more is shown as written
+MAX_PARTS = 60_000  # of these characters, then of tags; a long answer has a few thousand
 MAX_DEPTH = 100  # elements inside each other; the sanitiser's cost grows with its square
 TOO_MUCH = "Shown as written, because it is too long or too deep to format"
 STUB = '<p class="broken" role="note">This message could not be displayed. Its text is kept; copying it still works.</p>'
@@ -117,10 +118,10 @@ def _guarded(work: Callable[[str], str], text: str) -> SafeString:
 
 
 def _render(text: str) -> str:
-    if len(text) > MAX_CHARS:
+    if len(text) > MAX_CHARS or sum(map(text.count, "<&\\$")) > MAX_PARTS:
         return _as_written(text)
     html = PARSER.html(prepare(text.replace("\r\n", "\n").replace("\r", "\n")))
-    if _too_deep(html):
+    if html.count("<") + html.count("&") > MAX_PARTS or _too_deep(html):
         return _as_written(text)
     html = ALIGNED.sub(r'<\1 align="\2">', html)
     if "footnote-" in html:

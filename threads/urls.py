@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from threads import list_views, views
+from threads import frame_views, list_views, views
 
 urlpatterns: list[URLPattern] = [
     path("", views.home, name="home"),
@@ -21,4 +21,6 @@ urlpatterns: list[URLPattern] = [
     path("c/<uuid:thread_id>/archive", list_views.archive, name="archive"),
     path("c/<uuid:thread_id>/delete", list_views.delete, name="delete"),
     path("c/<uuid:thread_id>/undo", list_views.undo_delete, name="undo-delete"),
+    path("frame/image", frame_views.frame_image, name="frame-image"),
+    path("frame/diagram", frame_views.frame_diagram, name="frame-diagram"),
 ]

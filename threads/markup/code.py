@@ -8,12 +8,12 @@ from html import escape
 from time import perf_counter
 
 from pygments.lexer import Lexer
-from pygments.lexers import get_lexer_by_name
+from pygments.lexers import get_all_lexers, get_lexer_by_name
 from pygments.token import STANDARD_TYPES, _TokenType
-from pygments.util import ClassNotFound
 
 MAX_CHARS = 20_000  # per block; longer code is shown without colours
-MAX_SECONDS = 0.1  # per block; some lexers are slow on text made for it
+MAX_LINE = 1_000  # characters; lexers that go back and forth do so within a line, and minified code needs no colours
+MAX_SECONDS = 0.5  # per block; some lexers are slow on text made for it
 KEPT = 256  # finished blocks in memory, at most about 25 MB and in practice under 1 MB
 
 LANGUAGE = re.compile(r"\{?\.?([\w+#.\-]{1,40})")
@@ -27,20 +27,18 @@ def language_of(info: str) -> str:
 
 def label_of(language: str) -> str:
     """What the header of a code block says."""
-    lexer = _lexer(language)
-    return str(lexer.name) if lexer else language or "text"
+    return _names().get(language) or language or "text"
 
 
 @lru_cache(maxsize=KEPT)
 def highlight(language: str, code: str) -> str | None:
     """`code` as HTML with a span per token; None when the language is unknown, or it would take too long."""
-    lexer = _lexer(language)
-    if lexer is None or len(code) > MAX_CHARS:
+    if language not in _names() or len(code) > MAX_CHARS or max(map(len, code.split("\n"))) > MAX_LINE:
         return None
     deadline = perf_counter() + MAX_SECONDS
     pieces: list[str] = []
     kind, text = "", ""
-    for token, value in lexer.get_tokens(code):
+    for token, value in _lexer(language).get_tokens(code):
         if perf_counter() > deadline:
             return None
         found = _class_of(token)
@@ -53,12 +51,15 @@ def highlight(language: str, code: str) -> str | None:
     return "".join(pieces)
 
 
+@lru_cache(maxsize=1)
+def _names() -> dict[str, str]:
+    """The name of every language by its alias. Asking Pygments for one that it does not know takes 0.2 ms each time."""
+    return {alias: name for name, aliases, _, _ in get_all_lexers(plugins=False) for alias in aliases}
+
+
 @lru_cache(maxsize=128)
-def _lexer(language: str) -> Lexer | None:
-    try:
-        return get_lexer_by_name(language, stripnl=False, ensurenl=False) if language else None
-    except ClassNotFound:
-        return None
+def _lexer(language: str) -> Lexer:
+    return get_lexer_by_name(language, stripnl=False, ensurenl=False)
 
 
 @lru_cache(maxsize=1024)

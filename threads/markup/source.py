@@ -40,7 +40,7 @@ def prepare(text: str) -> str:
     """The text as the parser should read it; the same blocks at the same places."""
     if _maybe_formulas(text):
         data = text.encode()
-        text = _apply(text, [edit for found in _formulas(data, _verbatim_spans(text)) for edit in _formula(data, *found)])
+        text = _apply(text, [_formula(data, *found) for found in _formulas(data, _verbatim_spans(text))])
     if MAYBE_MARKUP.search(text):
         text = _apply(text, list(_literals(text)))
     return text
@@ -105,24 +105,28 @@ def _formulas(data: bytes, code: list[tuple[int, int]]) -> Iterator[tuple[int, i
             if opener is None:
                 opener = token if mark in CLOSERS else None
             elif mark == CLOSERS[opener.group()]:
-                yield opener.start(), opener.end(), token.start(), token.end()
+                if _is_formula(mark, data[opener.end() : token.start()]):
+                    yield opener.start(), opener.end(), token.start(), token.end()
                 opener = None
             elif mark.isspace():
                 opener = None
         position = end
 
 
-def _formula(data: bytes, start: int, body_start: int, body_end: int, end: int) -> Iterator[Edit]:
+def _is_formula(closer: bytes, body: bytes) -> bool:
+    """Whether it is for us to rewrite: the parser knows `$$` on one line, and cannot have `$` within `$`."""
+    return bool(body.strip()) and (b"\n" in body if closer == b"$$" else b"$" not in body)
+
+
+def _formula(data: bytes, start: int, body_start: int, body_end: int, end: int) -> Edit:
     mark, body = data[start:body_start], data[body_start:body_end]
-    if not body.strip() or (mark == b"$$" and b"\n" not in body) or (mark != b"$$" and b"$" in body):
-        return
     # On one line no `+` or `=` can start a list or underline a heading.
     line = data.rfind(b"\n", 0, start) + 1
     quoted = QUOTE_MARKS.match(data, line, start) is not None
     lines = TEX_COMMENT.sub(b"", body).split(b"\n")
     body = b" ".join((QUOTE_MARKS.sub(b"", part, count=1) if quoted and index else part).strip() for index, part in enumerate(lines))
     fence = b"$" if mark == rb"\(" else b"$$"
-    yield start, end, fence + body.strip() + fence
+    return start, end, fence + body.strip() + fence
 
 
 def _literals(text: str) -> Iterator[Edit]:

@@ -16,6 +16,7 @@ from django.dispatch import receiver
 
 from threads.models import CatalogModel
 from threads.providers.base import ModelInfo, Provider
+from threads.providers.failures import Vendor
 
 FRESH_SECONDS = 5.0
 SEED = Path(__file__).with_name("catalog.toml")
@@ -132,11 +133,11 @@ def _make(provider: str) -> Provider:
         case "openai":
             from threads.providers.openai import OpenAIProvider
 
-            return OpenAIProvider(settings.OPENAI_API_KEYS, settings.OPENAI_BASE_URL)
+            return OpenAIProvider(settings.OPENAI_API_KEYS, settings.OPENAI_BASE_URL, Vendor("OpenAI", "OPENAI_API_KEY"))
         case "ollama":
             from threads.providers.openai import OpenAIProvider
 
-            return OpenAIProvider(["ollama"], f"{settings.OLLAMA_BASE_URL}/v1")
+            return OpenAIProvider(["ollama"], f"{settings.OLLAMA_BASE_URL}/v1", Vendor("Ollama", "OLLAMA_BASE_URL"))
         case "demo":
             from threads.providers.demo import DemoProvider
 

@@ -135,7 +135,7 @@ def _question(messages: list[dict[str, Any]]) -> str:
 
 def _tool_results(messages: list[dict[str, Any]]) -> list[str]:
     """What tools answered to the newest question, as text."""
-    newest = next((message["content"] for message in reversed(messages) if message["role"] == "user"), [])
+    newest: list[Block] = next((message["content"] for message in reversed(messages) if message["role"] == "user"), [])
     return [_result_text(block) for block in newest if block["type"] == "tool_result"]
 
 

@@ -148,8 +148,9 @@ def thoughts(question: str) -> str | None:
 
 
 def title(text: str) -> str:
-    """A short title from the first words of a conversation."""
-    words = re.sub(r"[^\w\s'’+#-]", " ", text).split()[:6]
+    """A short title from the first words of a conversation, or of an excerpt of one (`user: …`)."""
+    question = re.split(r"\n+assistant:", re.sub(r"^\s*user:\s*", "", text))[0]
+    words = re.sub(r"[^\w\s'’+#-]", " ", question).split()[:6]
     return " ".join(words).strip(" -'’")[:60].capitalize() or "New chat"
 
 

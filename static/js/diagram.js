@@ -1,0 +1,40 @@
+// Runs in the sandboxed frame /frame/diagram: draws Mermaid source that the page sends and answers with an SVG image.
+"use strict";
+
+const LIMITS = { maxTextSize: 20000, maxEdges: 400 };
+let drawings = 0;
+
+function configure(dark) {
+  mermaid.initialize({
+    ...LIMITS,
+    startOnLoad: false,
+    securityLevel: "strict",
+    suppressErrorRendering: true,
+    theme: dark ? "dark" : "neutral",
+    fontFamily: "system-ui, sans-serif",
+    htmlLabels: false,
+    flowchart: { htmlLabels: false },
+  });
+}
+
+async function draw({ source, dark }) {
+  configure(dark);
+  const { svg } = await mermaid.render(`drawing-${++drawings}`, source);
+  const holder = document.createElement("div");
+  holder.innerHTML = svg;
+  const drawing = holder.firstElementChild;
+  const { width, height } = drawing.viewBox.baseVal;
+  // An image needs a size of its own; Mermaid gives its drawings that of their container.
+  drawing.setAttribute("width", width);
+  drawing.setAttribute("height", height);
+  drawing.style.maxWidth = "";
+  return { svg: new XMLSerializer().serializeToString(drawing), width, height };
+}
+
+let last = Promise.resolve();
+addEventListener("message", ({ data, source: page }) => {
+  if (page !== parent) return;
+  // One after the other: Mermaid's configuration is global.
+  last = last.then(() => draw(data)).catch(() => ({})).then((result) => page.postMessage({ id: data.id, ...result }, "*"));
+});
+parent.postMessage({ ready: true }, "*");

@@ -1,0 +1,73 @@
+"""The adapters against the scripted provider, for the tests of this folder."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from bench.provider import Server, start
+from threads.blocks import Event, Partial
+from threads.providers.anthropic import AnthropicProvider
+from threads.providers.base import ModelInfo, Provider, Request
+from threads.providers.failures import Vendor
+from threads.providers.openai import OpenAIProvider
+
+SECRET_KEY = "sk-very-secret-0123456789"
+
+MODEL = ModelInfo(
+    slug="scripted",
+    label="Scripted",
+    provider="test",
+    upstream="scripted-upstream",
+    context_window=10_000,
+    default_max_tokens=1_000,
+    max_output_tokens=2_000,
+    price={},
+    vision=True,
+    prefill=True,
+    thinking=True,
+)
+
+
+def user(text: str) -> dict[str, Any]:
+    return {"role": "user", "content": [{"type": "text", "text": text}]}
+
+
+def assistant(*blocks: dict[str, Any] | str) -> dict[str, Any]:
+    content = [{"type": "text", "text": block} if isinstance(block, str) else block for block in blocks]
+    return {"role": "assistant", "content": content}
+
+
+def asking(*messages: dict[str, Any] | str, **rest: Any) -> Request:
+    turned = [user(message) if isinstance(message, str) else message for message in messages]
+    return Request(**{"model": MODEL, "messages": turned, "max_tokens": 500, **rest})
+
+
+@dataclass
+class Bench:
+    """One adapter and the server it talks to."""
+
+    server: Server
+    provider: Provider
+    vendor: str
+
+    async def ask(self, *messages: dict[str, Any] | str, **rest: Any) -> Partial:
+        partial = Partial()
+        async for event in self.provider.stream(asking(*messages, **rest)):
+            partial.add(event)
+        return partial
+
+
+async def events_of(provider: Provider, request: Request) -> list[Event]:
+    return [event async for event in provider.stream(request)]
+
+
+async def bench_for(vendor: str, keys: list[str]) -> AsyncIterator[Bench]:
+    server = await start()
+    make: dict[str, Callable[[], Provider]] = {
+        "anthropic": lambda: AnthropicProvider(keys, server.base_url),
+        "openai": lambda: OpenAIProvider(keys, f"{server.base_url}/v1", Vendor("OpenAI", "OPENAI_API_KEY")),
+    }
+    provider = make[vendor]()
+    yield Bench(server, provider, vendor)
+    await provider.close()
+    await server.close()

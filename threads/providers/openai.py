@@ -1,0 +1,184 @@
+"""Chat completions at OpenAI and at every server that speaks them (Ollama, vLLM, OpenRouter …), through the official SDK:
+its client, keys and transport; the stream is read as raw lines (see `anthropic.py`)."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+import msgspec
+from django.conf import settings
+from openai import APIConnectionError, APIStatusError, APITimeoutError, AsyncOpenAI, AsyncStream, DefaultAioHttpClient
+
+from threads.blocks import Event
+from threads.providers.base import Request
+from threads.providers.failures import Vendor
+from threads.providers.history import ToolNames
+from threads.providers.openai_history import translate
+from threads.providers.openai_reader import Reader
+from threads.providers.wire import MAX_CONNECTIONS, Keys, Payloads, with_retries
+
+OPTIONS = ("temperature", "top_p", "seed", "presence_penalty", "frequency_penalty", "response_format", "reasoning_effort", "service_tier")
+# Hosts that know `max_completion_tokens`; the others are told `max_tokens`, which every server understands.
+NEWER_HOSTS = (".openai.com", ".openai.azure.com")
+AFTER_FINISH_SECONDS = 3.0  # what is waited for usage figures and [DONE] once the answer is complete
+EFFORTS = ((4_000, "low"), (16_000, "medium"))  # thinking budgets in tokens, up to
+
+
+class OpenAIProvider:
+    """One connection pool for all keys of one server."""
+
+    def __init__(self, keys: list[str], base_url: str, vendor: Vendor) -> None:
+        timeout = httpx2.Timeout(None, connect=settings.PROVIDER_CONNECT_TIMEOUT)
+        self.vendor = vendor
+        self.http = DefaultAioHttpClient(limits=httpx2.Limits(max_connections=MAX_CONNECTIONS), timeout=timeout)
+        self.clients = [AsyncOpenAI(api_key=key, base_url=base_url, max_retries=0, timeout=timeout, http_client=self.http) for key in keys]
+        self.keys = Keys(keys)
+        self.newer = f".{urlsplit(base_url).hostname}".endswith(NEWER_HOSTS)
+        self.unknown: dict[str, set[str]] = {}  # by upstream model: parameters that the server has refused
+
+    def stream(self, request: Request) -> AsyncIterator[Event]:
+        names = ToolNames(request.tools)
+        try:
+            body = request_body(request, names)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise self.vendor.error("invalid", request.model, f"history that cannot be translated: {error!r}") from error
+        return with_retries(lambda key: self._attempt(self.clients[key], request, names, body), self.keys)
+
+    async def close(self) -> None:
+        await self.http.aclose()
+
+    async def _attempt(self, client: AsyncOpenAI, request: Request, names: ToolNames, body: dict[str, Any]) -> AsyncGenerator[Event]:
+        model = request.model
+        try:
+            response = await self._open(client, body)
+            try:
+                reader = Reader(self.vendor, request, names)
+                payloads = Payloads(response, settings.PROVIDER_FIRST_TOKEN_TIMEOUT)
+                try:
+                    while not reader.done and (batch := await payloads.batch()) is not None:
+                        for payload in batch:
+                            for event in reader.read(payload):
+                                yield event
+                        if reader.finished:
+                            payloads.limit = AFTER_FINISH_SECONDS
+                        elif reader.begun:
+                            payloads.limit = settings.PROVIDER_IDLE_TIMEOUT
+                except (TimeoutError, httpx2.HTTPError):
+                    # Some servers neither end the stream nor say [DONE]; the answer is complete all the same.
+                    if not reader.finished:
+                        raise
+                if not reader.finished and not reader.done:
+                    raise self.vendor.error("cut", model, "the stream ended without a finish reason")
+                for event in reader.end():
+                    yield event
+                await payloads.drain()
+            finally:
+                await response.aclose()
+        except APIStatusError as error:
+            raise self.vendor.refusal(model, error.status_code, error.response.headers, error.body) from error
+        except (APITimeoutError, httpx2.ConnectTimeout) as error:
+            raise self.vendor.error("connection", model, "connecting took too long") from error
+        except TimeoutError as error:
+            raise self.vendor.error("timeout", model, "no byte within the time limit") from error
+        except APIConnectionError as error:
+            raise self.vendor.error("connection", model, type(error.__cause__ or error).__name__) from error
+        except httpx2.HTTPError as error:
+            raise self.vendor.error("cut", model, type(error).__name__) from error
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise self.vendor.error("malformed", model, type(error).__name__) from error
+
+    async def _open(self, client: AsyncOpenAI, body: dict[str, Any]) -> httpx2.Response:
+        """The response whose stream begins. A parameter that the server refuses by name is left out, now and from then on."""
+        refused = self.unknown.setdefault(body["model"], set())
+        while True:
+            try:
+                return await self._post(client, msgspec.json.encode(spelled(body, self.newer, refused)))
+            except APIStatusError as error:
+                name = refused_parameter(error, body, self.newer)
+                if name is None or name in refused:
+                    raise
+                refused.add(name)
+
+    async def _post(self, client: AsyncOpenAI, body: bytes) -> httpx2.Response:
+        async with asyncio.timeout(settings.PROVIDER_FIRST_TOKEN_TIMEOUT):
+            # Bytes, because the SDK would walk the whole history: 15 ms of CPU for 30 messages.
+            answer: object = await client.post(
+                "/chat/completions",
+                cast_to=httpx2.Response,
+                content=body,
+                options={"headers": {"content-type": "application/json"}},
+                stream=True,
+                stream_cls=AsyncStream[httpx2.Response],
+            )
+        assert isinstance(answer, httpx2.Response)  # `cast_to` goes before `stream_cls`
+        return answer
+
+
+def request_body(request: Request, names: ToolNames) -> dict[str, Any]:
+    """The JSON of the call; the limit is spelled `max_tokens` until `spelled` knows the server."""
+    body: dict[str, Any] = {
+        "model": request.model.upstream,
+        "messages": translate(request, names),
+        "max_tokens": request.max_tokens,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    if request.tools:
+        body["tools"] = [_tool(tool, names) for tool in request.tools]
+        body.update(_tool_choice(request.options.get("tool_choice"), names))
+    if request.options.get("stop_sequences"):
+        body["stop"] = request.options["stop_sequences"]
+    thinking = request.options.get("thinking") or {}
+    if thinking.get("type") == "enabled" and request.model.thinking:
+        budget = thinking.get("budget_tokens", 0)
+        body["reasoning_effort"] = next((effort for limit, effort in EFFORTS if budget <= limit), "high")
+    body.update({name: request.options[name] for name in OPTIONS if name in request.options})
+    return body
+
+
+def spelled(body: dict[str, Any], newer: bool, refused: set[str]) -> dict[str, Any]:
+    """The body with the name for the limit that this server knows, and without what it refused for this model."""
+    limit = "max_completion_tokens" if newer else "max_tokens"
+    if limit in refused:
+        limit = "max_tokens" if newer else "max_completion_tokens"
+    out = {("max_completion_tokens" if name == "max_tokens" else name): value for name, value in body.items()}
+    out[limit] = out.pop("max_completion_tokens")
+    if "stream_options" in refused:
+        del out["stream_options"]
+    return out
+
+
+def refused_parameter(error: APIStatusError, body: dict[str, Any], newer: bool) -> str | None:
+    """The name of the parameter that an older or newer server does not know, if it is one we can do without."""
+    if error.status_code not in (400, 422):
+        return None
+    text = json.dumps(error.body)
+    limit = "max_completion_tokens" if newer else "max_tokens"
+    other = "max_tokens" if newer else "max_completion_tokens"
+    if other in text and (limit in text or newer):
+        return limit
+    return "stream_options" if "stream_options" in text and "stream_options" in body else None
+
+
+def _tool(tool: dict[str, Any], names: ToolNames) -> dict[str, Any]:
+    function = {"name": names.encode(tool["name"]), "description": tool.get("description", ""), "parameters": tool["input_schema"]}
+    return {"type": "function", "function": function}
+
+
+def _tool_choice(choice: dict[str, Any] | None, names: ToolNames) -> dict[str, Any]:
+    """Anthropic's tool_choice in OpenAI's words."""
+    if not choice:
+        return {}
+    match choice.get("type"):
+        case "tool":
+            wanted: Any = {"type": "function", "function": {"name": names.encode(choice["name"])}}
+        case "any":
+            wanted = "required"
+        case "none":
+            wanted = "none"
+        case _:
+            wanted = "auto"
+    return {"tool_choice": wanted, **({"parallel_tool_calls": False} if choice.get("disable_parallel_tool_use") else {})}
