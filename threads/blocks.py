@@ -86,6 +86,11 @@ def dump_event(event: Event) -> str:
     return _encode(event).decode()
 
 
+def dump_json(value: Any) -> str:
+    """Compact JSON, raw UTF-8, keys in the order given."""
+    return _encode(value).decode()
+
+
 def load_event(payload: str | bytes) -> Event:
     return _decoder.decode(payload)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import psycopg
@@ -12,11 +13,9 @@ from psycopg.rows import dict_row
 
 from threads.models import Message, Thread, Turn
 
-if TYPE_CHECKING:
-    from threads.live.growing import Growing
-
 THREAD_FIELDS = "id, user_id, title, active_turn_id, last_seq, read_seq, pinned_at, archived_at, deleted_at, changed_at, last_active_at"
 TURN_FIELDS = """t.id, t.thread_id, t.number, t.request_id, t.model, t.status, t.ring, t.error_kind, t.error_message, t.usage,
+    t.parent_id, t.on_path, t.first_seq,
     t.cost_micros, t.created_at, t.changed_at, t.started_at, t.finished_at"""
 MESSAGE_FIELDS = "id, thread_id, turn_id, seq, role, content, status, model, usage, cost_micros, created_at"
 
@@ -37,12 +36,13 @@ SELECT {TURN_FIELDS}, c.label FROM threads_turn t LEFT JOIN threads_catalogmodel
 WHERE t.thread_id = %(thread)s AND (t.id = (SELECT active_turn_id FROM threads_thread WHERE id = %(thread)s) OR t.status = 'queued')
 ORDER BY t.number LIMIT %(most)s
 """
+TURN = f"SELECT {TURN_FIELDS}, '' AS label FROM threads_turn t WHERE t.id = %(turn)s"
 MESSAGES = f"SELECT {MESSAGE_FIELDS} FROM threads_message WHERE turn_id = ANY(%(turns)s) ORDER BY seq NULLS FIRST, role DESC"
 EVENTS = """
-SELECT e.turn_id, array_agg(e.payload ORDER BY e.index)
-FROM unnest(%(rings)s::smallint[], %(turns)s::uuid[], %(nexts)s::int[]) AS w(ring, turn_id, next)
+SELECT w.place - 1 AS place, array_agg(e.payload ORDER BY e.index) AS payloads
+FROM unnest(%(rings)s::smallint[], %(turns)s::uuid[], %(nexts)s::int[]) WITH ORDINALITY AS w(ring, turn_id, next, place)
 JOIN threads_turnevent e ON e.ring = w.ring AND e.turn_id = w.turn_id AND e.index >= w.next
-GROUP BY e.turn_id
+GROUP BY w.place
 """
 SESSIONS = """
 SELECT s.session_key FROM django_session s WHERE s.session_key = ANY(%(keys)s) AND s.expire_date > now()
@@ -50,6 +50,17 @@ SELECT s.session_key FROM django_session s WHERE s.session_key = ANY(%(keys)s) A
 PASSWORDS = "SELECT id, password FROM accounts_user WHERE id = ANY(%(users)s) AND is_active"
 
 TURN_COLUMNS = frozenset(field.attname for field in Turn._meta.concrete_fields)
+
+
+class Reader(Protocol):
+    """Who follows a turn's journal: what the live page draws from, or a stream of events."""
+
+    turn_id: UUID
+    ring: int
+    next_index: int
+    ended: bool
+
+    def feed(self, payloads: list[str]) -> None: ...
 
 
 class Feed:
@@ -95,14 +106,18 @@ class Feed:
             found[row["turn_id"]].append(Message(**row))
         return found
 
-    async def events(self, growing: list[Growing]) -> dict[UUID, list[str]]:
-        """Journal payloads that each of `growing` has not read yet."""
+    async def events(self, readers: Sequence[Reader]) -> list[tuple[Reader, list[str]]]:
+        """Journal payloads that each of `readers` has not read yet."""
         values = {
-            "rings": [one.ring for one in growing],
-            "turns": [one.turn_id for one in growing],
-            "nexts": [one.next_index for one in growing],
+            "rings": [one.ring for one in readers],
+            "turns": [one.turn_id for one in readers],
+            "nexts": [one.next_index for one in readers],
         }
-        return {row["turn_id"]: row["array_agg"] for row in await self._rows(EVENTS, values)}
+        return [(readers[row["place"]], row["payloads"]) for row in await self._rows(EVENTS, values)]
+
+    async def turn(self, turn_id: UUID) -> Turn | None:
+        turns = _turns(await self._rows(TURN, {"turn": turn_id}))
+        return turns[0][0] if turns else None
 
     async def sessions(self, keys: list[str]) -> set[str]:
         return {row["session_key"] for row in await self._rows(SESSIONS, {"keys": keys})}

@@ -206,11 +206,11 @@ class Tailer:
         hinted, self.hinted_turns = self.hinted_turns, set()
         await self._read([one for turn_id, one in self.growing.items() if everything or turn_id in hinted])
 
-    async def _read(self, growing: Iterable[Growing]) -> None:
-        wanted = {one.turn_id: one for one in growing if not one.ended}
+    async def _read(self, readers: Iterable[Reader]) -> None:
+        wanted = [one for one in readers if not one.ended]
         if wanted:
-            for turn_id, payloads in (await self.feed.events(list(wanted.values()))).items():
-                wanted[turn_id].feed(payloads)
+            for reader, payloads in await self.feed.events(wanted):
+                reader.feed(payloads)
 
     async def _deliver(self) -> None:
         for watcher in list(self.watchers):
