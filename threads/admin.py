@@ -61,7 +61,7 @@ class ConversationAdmin(IndexedSearch, ReadOnlyAdmin):
 class ThreadAdmin(ConversationAdmin):
     list_display = ("thread", "person", "turn_count", "last_seq", "model", "last_active", "state")
     list_select_related = ("user",)
-    search_help_text = "A thread id, a turn id, a request id, or the start of a person's e-mail address."
+    search_help_text = "A thread id, a turn id, a request id, or an e-mail address (its start will do, with the @)."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Thread]:
         return super().get_queryset(request).select_related("user", "key", "active_turn")
@@ -123,11 +123,11 @@ class StateFilter(admin.SimpleListFilter):
 
 @admin.register(Turn)
 class TurnAdmin(ConversationAdmin):
-    list_display = ("turn", "sent", "status", "person", "in_thread", "model", "queued", "first_token", "took", "cost", "error_kind")
+    list_display = ("turn", "sent", "status", "error_kind", "model", "queued", "first_token", "took", "cost", "person", "in_thread")
     list_select_related = ("thread__user",)
     list_filter = (StateFilter,)
     ordering = ("-created_at", "-pk")
-    search_help_text = "A turn id, a thread id, a request id, or the start of a person's e-mail address."
+    search_help_text = "A turn id, a thread id, a request id, or an e-mail address (its start will do, with the @)."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Turn]:
         return super().get_queryset(request).select_related("thread__user", "key").defer("request_digest")

@@ -42,7 +42,7 @@ class Tailer:
         self.by_thread: dict[UUID, set[Watcher]] = defaultdict(set)
         self.by_user: dict[UUID, set[Watcher]] = defaultdict(set)
         self.growing: dict[UUID, Growing] = {}
-        self.turns: dict[UUID, tuple[Turn, list[Message], str]] = {}  # running ones, as last drawn
+        self.running: dict[UUID, set[UUID]] = defaultdict(set)  # thread → its turns in `growing`
         self.seen: dict[UUID, dict[UUID, datetime]] = defaultdict(dict)  # thread → turn → changed_at as last shown
         self.threads_seen: dict[UUID, datetime] = {}
         self.wake = asyncio.Event()
@@ -76,9 +76,9 @@ class Tailer:
                 self._forget(watcher.thread_id)
 
     def _forget(self, thread_id: UUID) -> None:
-        for turn_id in self.seen.pop(thread_id, {}):
+        self.seen.pop(thread_id, None)
+        for turn_id in self.running.pop(thread_id, ()):
             self.growing.pop(turn_id, None)
-            self.turns.pop(turn_id, None)
 
     async def _catch_up(self, watcher: Watcher, since: datetime) -> None:
         threads = await self.feed.threads_since([watcher.user_id], since, MOST_ROWS)
@@ -173,11 +173,11 @@ class Tailer:
             if everyone:
                 self.seen[turn.thread_id][turn.id] = turn.changed_at
             if turn.status == Turn.Status.RUNNING and turn.ring is not None:
-                self.turns[turn.id] = (turn, messages[turn.id], label)
+                self.running[turn.thread_id].add(turn.id)
                 self.growing.setdefault(turn.id, Growing(turn.id, turn.ring))
             else:
+                self.running[turn.thread_id].discard(turn.id)
                 self.growing.pop(turn.id, None)
-                self.turns.pop(turn.id, None)
         await self._read(growing for turn, _ in fresh if (growing := self.growing.get(turn.id)) and growing.next_index == 0)
         for turn, label in fresh:
             draw, growing = self._drawing(turn, messages[turn.id], label), self.growing.get(turn.id)
