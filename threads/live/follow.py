@@ -6,8 +6,23 @@ import asyncio
 from collections.abc import AsyncIterator
 from uuid import UUID
 
-from threads.blocks import BlockDelta, BlockStart, BlockStop, Event, MessageDelta, MessageStart, MessageStop, TextDelta, ThinkingDelta
-from threads.blocks import InputJsonDelta, SignatureDelta, TurnDone, TurnError, dump_event, dump_json
+from threads.blocks import (
+    BlockDelta,
+    BlockStart,
+    BlockStop,
+    Event,
+    InputJsonDelta,
+    MessageDelta,
+    MessageStart,
+    MessageStop,
+    SignatureDelta,
+    TextDelta,
+    ThinkingDelta,
+    TurnDone,
+    TurnError,
+    dump_event,
+    dump_json,
+)
 from threads.live.tailer import Tailer
 from threads.models import Message, Turn
 

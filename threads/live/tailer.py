@@ -6,10 +6,11 @@ Woken by hints; without them it looks by itself, so a lost hint costs a quarter 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -18,7 +19,7 @@ import psycopg
 from chatai.lib import hints
 from chatai.lib.postgres import conninfo
 from threads.live import frames
-from threads.live.feed import Feed
+from threads.live.feed import Feed, Reader
 from threads.live.growing import Growing
 from threads.live.watcher import Watcher
 from threads.models import Message, Thread, Turn
@@ -51,14 +52,14 @@ class Tailer:
         self.check_now = False
         self.in_use = asyncio.Lock()  # one reader of the feed at a time
         self.tasks: list[asyncio.Task[None]] = []
+        self.followers: set[Reader] = set()  # besides `growing`
+        self.bells: dict[UUID, set[asyncio.Event]] = defaultdict(set)  # thread → who waits for a change of it
 
     # --- sockets ----------------------------------------------------------------------------------------------------------
 
     async def add(self, watcher: Watcher, since: datetime) -> None:
         """Watch first, then read what the page may have missed since it was drawn."""
-        if not self.tasks:
-            hints.bind_loop()
-            self.tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._listen())]
+        self._start()
         self.watchers.add(watcher)
         self.by_user[watcher.user_id].add(watcher)
         if watcher.thread_id:
@@ -66,6 +67,11 @@ class Tailer:
         async with self.in_use:
             await self._catch_up(watcher, since)
         await watcher.flush()
+
+    def _start(self) -> None:
+        if not self.tasks:
+            hints.bind_loop()
+            self.tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._listen())]
 
     def remove(self, watcher: Watcher) -> None:
         self.watchers.discard(watcher)
@@ -94,15 +100,52 @@ class Tailer:
         changed |= {turn.id: (turn, label) for turn, label in await self.feed.unfinished(watcher.thread_id, MOST_TURNS)}
         await self._show(list(changed.values()), {watcher.thread_id: {watcher}})
 
+    # --- other readers ----------------------------------------------------------------------------------------------------
+
+    @contextlib.asynccontextmanager
+    async def reading(self, reader: Reader) -> AsyncIterator[None]:
+        """Feed `reader` with what is there and what comes, while the block runs."""
+        self._start()
+        self.followers.add(reader)
+        self.hinted_turns.add(reader.turn_id)
+        self.wake.set()
+        try:
+            yield
+        finally:
+            self.followers.discard(reader)
+
+    async def turn(self, turn_id: UUID) -> Turn | None:
+        async with self.in_use:
+            return await self.feed.turn(turn_id)
+
+    async def changed(self, thread_id: UUID, patience: float) -> None:
+        """Return when the thread has changed, or after `patience` seconds."""
+        self._start()
+        bell = asyncio.Event()
+        self.bells[thread_id].add(bell)
+        try:
+            async with asyncio.timeout(patience):
+                await bell.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self.bells[thread_id].discard(bell)
+            if not self.bells[thread_id]:
+                del self.bells[thread_id]
+
     # --- the loop ---------------------------------------------------------------------------------------------------------
 
     async def _listen(self) -> None:
         async for kind, ids in hints.listen("live"):
             match kind:
                 case "events":
-                    self.hinted_turns |= self.growing.keys() & set(map(UUID, ids))
+                    followed = {follower.turn_id for follower in self.followers}
+                    self.hinted_turns |= (self.growing.keys() | followed) & set(map(UUID, ids))
                 case "threads":
                     self.hinted_threads |= set(map(UUID, ids))
+                    for thread_id in self.bells.keys() & self.hinted_threads:
+                        for bell in self.bells[thread_id]:
+                            bell.set()
                 case "sessions":
                     self.check_now = True
             if self.hinted_turns or self.hinted_threads or self.check_now:
@@ -118,7 +161,8 @@ class Tailer:
             except TimeoutError:
                 quiet = True
             self.wake.clear()
-            if not self.watchers:
+            if not self.watchers and not self.followers:
+                self.hinted_threads.clear()
                 continue
             now = time.monotonic()
             try:
@@ -204,7 +248,8 @@ class Tailer:
 
     async def _read_events(self, everything: bool) -> None:
         hinted, self.hinted_turns = self.hinted_turns, set()
-        await self._read([one for turn_id, one in self.growing.items() if everything or turn_id in hinted])
+        readers: list[Reader] = [*self.growing.values(), *self.followers]
+        await self._read([one for one in readers if everything or one.turn_id in hinted])
 
     async def _read(self, readers: Iterable[Reader]) -> None:
         wanted = [one for one in readers if not one.ended]
