@@ -8,10 +8,13 @@ from allauth.account.adapter import DefaultAccountAdapter
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
-from allauth.socialaccount.models import SocialLogin
+from allauth.socialaccount.models import SocialApp, SocialLogin
+from allauth.socialaccount.providers import registry
+from allauth.socialaccount.providers.base import Provider
 from django.conf import settings
 from django.contrib import messages
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
+from django.urls import reverse
 
 from accounts.models import User
 
@@ -43,6 +46,17 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
         name = data.get("name") or " ".join(filter(None, (data.get("first_name"), data.get("last_name"))))
         user.name = name[:120]
         return user
+
+    def get_provider(self, request: HttpRequest, provider: str, client_id: str | None = None) -> Provider:
+        try:
+            return super().get_provider(request, provider, client_id)
+        except SocialApp.DoesNotExist:
+            known = registry.get_class(provider)
+            if known and request.path == reverse("socialaccount_connections"):
+                return known(
+                    request, app=SocialApp(provider=provider)
+                )  # an account of a provider that was switched off can still be let go
+            raise Http404(f"{provider} is not configured") from None
 
 
 class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from chatai.lib import hints
 from chatai.lib.ids import uuid7
 from threads import branches
 from threads.admission import Admission, OnBusy, admit_turn, request_stop
-from threads.blocks import Block, clean_text, text_of
+from threads.blocks import Block, clean, clean_text, dump_json, text_of
 from threads.branches import switch
 from threads.models import Message, Thread, Turn
 from threads.refusals import Refused, missing
@@ -24,10 +25,56 @@ if TYPE_CHECKING:
 __all__ = ["Admission", "OnBusy", "Refused", "admit_turn", "switch"]
 
 
-def create_thread(user: User, key: ApiKey | None = None, *, id: UUID | None = None, model: str = "") -> Thread:
+def create_thread(
+    user: User,
+    key: ApiKey | None = None,
+    *,
+    id: UUID | None = None,
+    model: str = "",
+    title: str = "",
+    end_user_id: str | None = None,
+    metadata: dict[str, Any] | None = None,
+) -> Thread:
     """An empty thread of `user`, made with `key` (the person's own key when none is given)."""
     owner_key = key or user.api_keys.filter(personal=True, revoked_at=None).first()
-    return Thread.objects.create(id=id or uuid7(), user=user, key=owner_key, model=model)
+    given = clean({"title": title, "end_user_id": end_user_id, "metadata": metadata, "model": model})
+    source = Thread.TitleSource.USER if title else Thread.TitleSource.WORDS
+    return Thread.objects.create(id=id or uuid7(), user=user, key=owner_key, title_source=source, **given)
+
+
+def merge_metadata(user: User, thread_id: UUID, metadata: dict[str, Any], most_bytes: int) -> None:
+    """Shallowly: keys given replace, others stay."""
+    with transaction.atomic():
+        thread = Thread.objects.for_user(user).select_for_update(of=("self",)).filter(pk=thread_id).first()
+        if thread is None:
+            raise missing()
+        merged = {**(thread.metadata or {}), **clean(metadata)}
+        if len(dump_json(merged)) > most_bytes:
+            raise Refused(400, "invalid_request_error", f"metadata: at most {most_bytes // 1024} KiB as JSON.")
+        _change(user, thread_id, metadata=merged)
+
+
+def set_title(user: User, thread_id: UUID, title: str) -> None:
+    """A title by an app; an empty one clears it, and the next answer names the thread."""
+    if title.strip():
+        rename(user, thread_id, title)
+    else:
+        _change(user, thread_id, title="", title_source=Thread.TitleSource.WORDS)
+
+
+def delete_empty(key: ApiKey) -> int:
+    """Delete the key's threads without a message that are older than a minute; how many."""
+    old = timezone.now() - timedelta(seconds=60)
+    empty = Thread.objects.for_key(key).filter(turn_count=0, created_at__lt=old)
+    return empty.update(deleted_at=timezone.now(), changed_at=timezone.now())
+
+
+def delete_end_user(key: ApiKey, end_user_id: str) -> int:
+    """Delete every thread of one end user of an app; how many. Running turns are stopped first."""
+    ids = list(Thread.objects.for_key(key).filter(end_user_id=end_user_id).values_list("pk", flat=True))
+    for thread_id in ids:
+        delete_thread(key.user, thread_id)
+    return len(ids)
 
 
 def edit(user: User, turn_id: UUID, *, content: str | list[Block], model: str, request_id: str, key: ApiKey | None = None) -> Admission:
@@ -49,6 +96,15 @@ def stop(user: User, thread_id: UUID) -> None:
     thread = _owned(user, thread_id)
     if thread.active_turn_id is not None:
         request_stop(thread.active_turn_id)
+
+
+def stop_turn(user: User, turn: Turn) -> None:
+    """End one turn: running, it is asked to stop; queued, it is taken back; over, nothing happens."""
+    if turn.status == Turn.Status.QUEUED:
+        withdraw(user, turn.pk)
+        turn.refresh_from_db()
+    elif not turn.over:
+        request_stop(turn.pk)
 
 
 def withdraw(user: User, turn_id: UUID) -> str:

@@ -10,12 +10,13 @@ from uuid import UUID
 import msgspec
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from chatai.lib import hints
 from chatai.lib.ids import uuid7
 from threads import branches, load
-from threads.blocks import Block, clean_text, text_of
+from threads.blocks import Block, clean, text_of
 from threads.models import Thread, Turn
 from threads.providers.catalog import is_offered, model_info
 from threads.refusals import Refused, missing
@@ -35,6 +36,7 @@ class Admission:
     thread_id: UUID
     replayed: bool  # the request id was known: nothing new was stored
     thread_created: bool = False
+    position: int = 0  # turns of the thread that come before it; 0: it starts now
 
 
 ADMIT = """
@@ -61,7 +63,8 @@ WITH thread AS (
         (%(answer)s::uuid, 'assistant', '[]'::jsonb, 'streaming', %(model)s)
     ) AS m(id, role, content, status, model)
 )
-SELECT (SELECT count(*) FROM thread), (SELECT count(*) FROM turn), (SELECT active_turn_id FROM thread)
+SELECT (SELECT turn_count FROM thread), (SELECT count(*) FROM turn), (SELECT active_turn_id FROM thread),
+    (SELECT count(*) FROM threads_turn WHERE thread_id = %(thread)s AND status = 'queued')
 """
 
 
@@ -83,18 +86,21 @@ def admit_turn(
     One statement: the thread's row lock orders the sends and hands out their numbers (two when the thread is new). `key` limits
     a standard key to its own threads. `instead_of` makes the turn a sibling of that one: the path goes through the new turn.
     """
-    values = _values(user, thread_id, content, model, request_id, key, options or {})
+    values = _values(user, thread_id, content, model, request_id, key, clean(options or {}))
     if load.queue_is_full():
         raise Refused(503, "overloaded_error", "Too many answers are being written right now. Try again in a moment.", load.RETRY_AFTER)
     with transaction.atomic(), connection.cursor() as cursor:
-        created = create and _create_if_missing(user, thread_id)
+        if create:
+            _create_if_missing(user, thread_id)
         if instead_of is not None:
             branches.leave(cursor, user, thread_id, instead_of, request_id)
         cursor.execute(ADMIT, values)
-        found, stored, busy_with = cursor.fetchone()
-        if not found:
+        number, stored, busy_with, queued = cursor.fetchone()
+        if number is None:
             raise missing()
-        if stored and busy_with is not None and on_busy == "reject":
+        if not stored:
+            transaction.set_rollback(True)  # a replay changes nothing, not even the thread's place in the list
+        elif on_busy == "reject" and (busy_with is not None or queued):
             raise Refused(409, "conflict_error", "Another message of this conversation is being answered.")
     if not stored:
         return _replay(thread_id, request_id, values["digest"])
@@ -102,7 +108,8 @@ def admit_turn(
         request_stop(busy_with)
     hints.announce("replies", "work")
     hints.announce("live", "threads", thread_id)
-    return Admission(values["turn"], thread_id, replayed=False, thread_created=created)
+    position = queued + (busy_with is not None)
+    return Admission(values["turn"], thread_id, replayed=False, thread_created=create and number == 1, position=position)
 
 
 def _values(
@@ -138,17 +145,24 @@ def request_stop(turn_id: UUID) -> None:
         transaction.on_commit(lambda: hints.announce("replies", "stop", turn_id))
 
 
-def _create_if_missing(user: User, thread_id: UUID) -> bool:
+def _create_if_missing(user: User, thread_id: UUID) -> None:
     key = user.api_keys.filter(personal=True, revoked_at=None).values_list("pk", flat=True).first()
-    made = Thread.objects.bulk_create([Thread(id=thread_id, user=user, key_id=key)], ignore_conflicts=True)
-    return bool(made)
+    Thread.objects.bulk_create([Thread(id=thread_id, user=user, key_id=key)], ignore_conflicts=True)
 
 
 def _replay(thread_id: UUID, request_id: str, digest: bytes) -> Admission:
-    turn = Turn.objects.only("id", "request_digest").get(thread_id=thread_id, request_id=request_id)
+    turn = Turn.objects.get(thread_id=thread_id, request_id=request_id)
     if bytes(turn.request_digest) != digest:
         raise Refused(422, "idempotency_error", "This request id was already used for another message. Send it again as a new one.")
-    return Admission(turn.id, thread_id, replayed=True)
+    return Admission(turn.id, thread_id, replayed=True, position=queue_position(turn))
+
+
+def queue_position(turn: Turn) -> int:
+    """How many turns of its thread come before a queued turn; 0 when it is running, next or over."""
+    if turn.status != Turn.Status.QUEUED:
+        return 0
+    ahead = Q(status=Turn.Status.QUEUED, number__lt=turn.number) | Q(status__in=[Turn.Status.RUNNING, Turn.Status.WAITING])
+    return Turn.objects.filter(ahead, thread_id=turn.thread_id).count()
 
 
 def _known_model(slug: str) -> ModelInfo:
@@ -159,7 +173,7 @@ def _known_model(slug: str) -> ModelInfo:
 
 
 def _question(content: str | list[Block]) -> list[Block]:
-    blocks = [{"type": "text", "text": clean_text(content)}] if isinstance(content, str) else content
+    blocks: list[Block] = clean([{"type": "text", "text": content}] if isinstance(content, str) else content)
     text = text_of(blocks)
     if not text.strip() and all(block.get("type") == "text" for block in blocks):
         raise Refused(400, "invalid_request_error", "The message is empty.")

@@ -75,10 +75,17 @@ class TurnDone(msgspec.Struct, tag_field="type", tag="qlaud.done", omit_defaults
     thread_id: str | None = None
 
 
+class Other(msgspec.Struct):
+    """An event this version does not know (another version's journal during an upgrade): passed over."""
+
+    type: str
+
+
 Event = MessageStart | BlockStart | BlockDelta | BlockStop | MessageDelta | MessageStop | TurnError | TurnDone
 
 _encode = msgspec.json.Encoder().encode
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+_other = msgspec.json.Decoder(Other)
 
 
 def dump_event(event: Event) -> str:
@@ -93,6 +100,12 @@ def dump_json(value: Any) -> str:
 
 def load_event(payload: str | bytes) -> Event:
     return _decoder.decode(payload)
+def load_event(payload: str | bytes) -> Event | Other:
+    """Raises msgspec.DecodeError for what is no event at all."""
+    try:
+        return _decoder.decode(payload)
+    except msgspec.ValidationError:
+        return _other.decode(payload)
 
 
 def clean_text(text: str) -> str:
@@ -102,6 +115,18 @@ def clean_text(text: str) -> str:
     if not text.isascii():
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
+
+
+def clean(value: Any) -> Any:
+    """A JSON value with all of its strings cleaned."""
+    match value:
+        case str():
+            return clean_text(value)
+        case list():
+            return [clean(item) for item in value]
+        case dict():
+            return {clean_text(name): clean(item) for name, item in value.items()}
+    return value
 
 
 class Partial:
@@ -120,7 +145,7 @@ class Partial:
         self.stop_sequence: str | None = None
         self.usage: dict[str, Any] = {}
 
-    def add(self, event: Event) -> None:
+    def add(self, event: Event | Other) -> None:
         match event:
             case BlockDelta(index, delta):
                 self._grow(index, delta)

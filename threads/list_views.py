@@ -11,7 +11,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_safe, require_POST
 
 from threads import actions
 from threads.access import person, person_required, refuse, wants_fragment
@@ -20,14 +20,14 @@ from threads.models import Thread
 from threads.sidebar import ALWAYS, grouped, page_of_threads, sidebar_of, zone_of
 
 
-@require_GET
+@require_safe
 @login_required
 def archived(request: HttpRequest) -> HttpResponse:
     mine = Thread.objects.for_user(person(request)).exclude(archived_at=None)
     return _list_page(request, "threads/archived.html", mine)
 
 
-@require_GET
+@require_safe
 @login_required
 def all_chats(request: HttpRequest) -> HttpResponse:
     """What follows the first page of the sidebar: a fragment when it is scrolled, a page without script."""

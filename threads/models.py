@@ -32,6 +32,11 @@ class ThreadQuerySet(models.QuerySet["Thread"]):
     def newest(self) -> ThreadQuerySet:
         return self.order_by("-last_active_at", "-id")
 
+    def before(self, last: Thread) -> ThreadQuerySet:
+        """What follows `last` in the order of `newest`."""
+        same = Q(last_active_at=last.last_active_at, id__lt=last.id)
+        return self.filter(Q(last_active_at__lte=last.last_active_at), Q(last_active_at__lt=last.last_active_at) | same)
+
 
 class Thread(models.Model):
     """One conversation. Its row lock is what orders sends, sequence numbers and claims."""
@@ -92,6 +97,9 @@ class Thread(models.Model):
 class TurnQuerySet(models.QuerySet["Turn"]):
     def for_user(self, user: User) -> TurnQuerySet:
         return self.filter(thread__user=user, thread__deleted_at=None)
+
+    def for_key(self, key: ApiKey) -> TurnQuerySet:
+        return self.filter(thread__in=Thread.objects.for_key(key))
 
 
 class Turn(models.Model):
@@ -177,6 +185,13 @@ class MessageQuerySet(models.QuerySet["Message"]):
 
     def for_key(self, key: ApiKey) -> MessageQuerySet:
         return self.filter(thread__in=Thread.objects.for_key(key))
+
+    def path(self, after: int | None, before: int | None, visible: bool = False) -> MessageQuerySet:
+        """The rows of the active path between two sequence numbers, neither included. `visible`: without bare tool results."""
+        rows = self.filter(on_path=True, seq__isnull=False)
+        rows = rows.filter(seq__gt=after) if after is not None else rows
+        rows = rows.filter(seq__lt=before) if before is not None else rows
+        return rows.exclude(role="user", content__0__type="tool_result") if visible else rows
 
     def page_before(self, seq: int | None, limit: int) -> MessageQuerySet:
         """The newest `limit` rows of the path below `seq` (or of all), newest first; one index range whatever the thread's length."""

@@ -140,9 +140,10 @@ def _tick(line: Line, at: float, after: float, text: str) -> None:
 
 def _load(payload: str) -> Event | None:
     try:
-        return load_event(payload)
+        event = load_event(payload)
     except msgspec.DecodeError:
-        return None  # of another version: shown as it is
+        return None
+    return None if isinstance(event, Other) else event  # of another version: shown as it is
 
 
 def _delta(event: BlockDelta) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from allauth.socialaccount.providers import registry
 from django import template
 from django.template.context import RequestContext
 from django.urls import reverse
@@ -42,6 +43,13 @@ def device(user_agent: str) -> str:
     browser = next((name for mark, name in BROWSERS.items() if mark in user_agent), "")
     system = next((name for mark, name in SYSTEMS.items() if mark in user_agent), "")
     return " on ".join(filter(None, (browser, system))) or user_agent[:60] or "Unknown device"
+
+
+@register.filter
+def provider_name(provider_id: str) -> str:
+    """Also of a provider that is no longer configured."""
+    provider = registry.get_class(provider_id)
+    return str(provider.name) if provider else provider_id
 
 
 @register.inclusion_tag("settings/_tab.html", takes_context=True)

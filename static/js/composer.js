@@ -15,6 +15,7 @@ const messages = document.getElementById("messages");
 const place = () => (form.elements.new ? "new" : form.dataset.thread);
 const touch = matchMedia("(hover: none) and (pointer: coarse)");
 const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+const connected = () => new Promise((resolve) => document.addEventListener("chat:connected", resolve, { once: true }));
 
 // --- what survives a reload: the draft, and messages that are not admitted yet ---
 
@@ -79,7 +80,7 @@ async function deliver(entry) {
     if (response?.status === 204) return admitted(entry);
     if (response && !TRY_AGAIN.includes(response.status)) break;
     const wait = Number(response?.headers.get("Retry-After")) * 1000 || Math.min(500 * 2 ** attempt, 10_000);
-    await sleep(wait * (0.8 + 0.4 * Math.random()));
+    await Promise.race([sleep(wait * (0.8 + 0.4 * Math.random())), connected()]);
   }
   return refused(entry, response);
 }

@@ -54,7 +54,10 @@ document.addEventListener("htmx:ws:before:connection", mine((detail) => {
   connection = detail.connection;
   aim();
 }));
-document.addEventListener("htmx:ws:after:connection", mine(found));
+document.addEventListener("htmx:ws:after:connection", mine(() => {
+  found();
+  document.dispatchEvent(new Event("chat:connected"));
+}));
 document.addEventListener("htmx:ws:close", mine(({ code, reason }) => {
   if (reason !== "closed") return;
   if (code !== SIGNED_OUT && code !== NO_SUCH_CHAT) return lost();
@@ -67,6 +70,7 @@ document.addEventListener("htmx:ws:before:message:incoming", mine(({ message }) 
   const frame = JSON.parse(message.data);
   if (frame.n !== undefined) connection.socket?.send(JSON.stringify({ ack: frame.n }));
   if (frame.t) since = frame.t;
+  if (frame.reload) location.reload(); // it missed more than is worth sending
   aim();
 }));
 document.addEventListener("visibilitychange", () => !document.hidden && !open && lost());

@@ -22,6 +22,28 @@ function markCurrent() {
   }
 }
 document.addEventListener("htmx:after:swap", markCurrent);
+
+// A live row comes in on top of "Today" or "Pinned"; its place is by what it says about itself.
+function groupOf({ dataset }) {
+  if (dataset.pinned) return document.getElementById("threads-pinned");
+  const then = new Date(dataset.active * 1000);
+  const midnight = (date) => Date.UTC(date.getFullYear(), date.getMonth(), date.getDate());
+  const days = (midnight(new Date()) - midnight(then)) / 86_400_000;
+  const key = [[0, "today"], [1, "yesterday"], [7, "7-days"], [30, "30-days"]].find(([limit]) => days <= limit)?.[1];
+  return document.getElementById(`threads-${key ?? `${then.getFullYear()}-${String(then.getMonth() + 1).padStart(2, "0")}`}`);
+}
+
+function settle(row) {
+  const group = groupOf(row);
+  if (!group) return row.remove(); // older than what is loaded
+  const rank = ({ dataset }) => Number(dataset.pinned ?? dataset.active);
+  const next = [...group.children].find((other) => other !== row && rank(other) <= rank(row)) ?? null;
+  if (row.parentElement !== group || row.nextElementSibling !== next) group.insertBefore(row, next);
+}
+new MutationObserver((records) => {
+  const lists = records.filter(({ target, addedNodes }) => target.matches("#threads-today, #threads-pinned") && addedNodes.length === 1);
+  for (const { addedNodes: [row] } of lists) if (row.isConnected && row.dataset?.thread) settle(row);
+}).observe(document.getElementById("thread-list"), { childList: true, subtree: true });
 document.addEventListener("chat:begun", () => {
   document.getElementById("thread-options").hidden = false;
   document.getElementById("thread-title").disabled = false;
@@ -54,6 +76,12 @@ document.addEventListener("click", (event) => {
   aim(row ? row.dataset.thread : document.getElementById("thread-title").dataset.titleOf);
   if (row) menu.togglePopover();
 }, true);
+
+// A chat without a row in the list is remembered here; only the one on the page can be such.
+document.addEventListener("submit", ({ target }) => {
+  const state = { pin: "data-pinned", archive: "data-archived" }[target.dataset.path];
+  if (state && menu.dataset.thread === currentThread()) menu.toggleAttribute(state, target.elements.on.value === "1");
+});
 
 // --- renaming in place ---
 

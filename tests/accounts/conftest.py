@@ -2,15 +2,20 @@
 
 import uuid
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from django.test import Client
 from pytest_django import Settings
 
 from chatai.lib import cache as outage
+from tests.conftest import PASSWORD
 
 NEW_PASSWORD = "another horse battery"
+
+
+def confirm(client: Client, password: str = PASSWORD) -> None:
+    """Type the password again, which pages about the protection of the account ask for."""
+    client.post("/accounts/reauthenticate/", {"password": password})
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +34,7 @@ def with_mail(settings: Settings) -> None:
 
 
 @pytest.fixture
-def hints_sent(monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any) -> list[tuple[str, ...]]:
+def hints_sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """Every hint of this test, in order."""
     sent: list[tuple[str, ...]] = []
     monkeypatch.setattr("chatai.lib.hints.announce", lambda group, kind, *ids: sent.append((group, kind, *map(str, ids))))

@@ -26,7 +26,9 @@ def test_anything_else_is_nobody(db: None, presented: str) -> None:
     assert keys.authenticate(presented) is None
 
 
-def test_authenticating_costs_one_query_whether_the_key_exists_or_not(owner: User, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+def test_authenticating_costs_one_query_whether_the_key_exists_or_not(
+    owner: User, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
     _, secret = keys.mint(owner, "laptop")
     keys.authenticate(secret)  # the first use of a minute is noted
     for presented in (secret, secret[:-1] + "x", ""):

@@ -10,7 +10,7 @@ import contextlib
 import logging
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -102,6 +102,10 @@ class Tailer:
 
     # --- other readers ----------------------------------------------------------------------------------------------------
 
+    async def turn(self, turn_id: UUID) -> Turn | None:
+        async with self.in_use:
+            return await self.feed.turn(turn_id)
+
     @contextlib.asynccontextmanager
     async def reading(self, reader: Reader) -> AsyncIterator[None]:
         """Feed `reader` with what is there and what comes, while the block runs."""
@@ -114,20 +118,14 @@ class Tailer:
         finally:
             self.followers.discard(reader)
 
-    async def turn(self, turn_id: UUID) -> Turn | None:
-        async with self.in_use:
-            return await self.feed.turn(turn_id)
-
-    async def changed(self, thread_id: UUID, patience: float) -> None:
-        """Return when the thread has changed, or after `patience` seconds."""
+    @contextlib.contextmanager
+    def bell(self, thread_id: UUID) -> Iterator[asyncio.Event]:
+        """An event that is set whenever the thread changes, while the block runs."""
         self._start()
         bell = asyncio.Event()
         self.bells[thread_id].add(bell)
         try:
-            async with asyncio.timeout(patience):
-                await bell.wait()
-        except TimeoutError:
-            pass
+            yield bell
         finally:
             self.bells[thread_id].discard(bell)
             if not self.bells[thread_id]:
@@ -176,6 +174,9 @@ class Tailer:
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 logger.warning("tailer waits for PostgreSQL: %s", type(error).__name__)
                 await asyncio.sleep(LOOK_EVERY)
+            except Exception:  # the next round starts from the database again
+                logger.exception("tailer")
+                await asyncio.sleep(LOOK_EVERY)
             await self._deliver()
 
     async def _look(self, around: bool, quiet: bool) -> None:
@@ -213,7 +214,7 @@ class Tailer:
         if not fresh:
             return
         messages = await self.feed.messages([turn.id for turn, _ in fresh])
-        for turn, label in fresh:
+        for turn, _ in fresh:
             if everyone:
                 self.seen[turn.thread_id][turn.id] = turn.changed_at
             if turn.status == Turn.Status.RUNNING and turn.ring is not None:
@@ -255,7 +256,11 @@ class Tailer:
         wanted = [one for one in readers if not one.ended]
         if wanted:
             for reader, payloads in await self.feed.events(wanted):
-                reader.feed(payloads)
+                try:
+                    reader.feed(payloads)
+                except Exception:  # one turn that cannot be drawn must not stop all the others
+                    logger.exception("turn %s cannot be followed", reader.turn_id)
+                    reader.ended = True
 
     async def _deliver(self) -> None:
         for watcher in list(self.watchers):

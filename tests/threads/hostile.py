@@ -1,0 +1,1 @@
+HOSTILE: dict[str, str] = {}
