@@ -3,8 +3,11 @@
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from allauth.account import forms as allauth_forms
+from allauth.account.adapter import get_adapter
+from allauth.account.models import EmailAddress
 from allauth.core import ratelimit
 from django import forms
+from django.conf import settings
 from django.contrib.auth.password_validation import MinimumLengthValidator
 from django.http import HttpRequest
 
@@ -21,6 +24,20 @@ class SignupForm(allauth_forms.SignupForm):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["password1"].help_text = f"At least {MinimumLengthValidator().min_length} characters."
+
+
+class AddEmailForm(allauth_forms.AddEmailForm):  # type: ignore[misc]
+    def clean_email(self) -> str:
+        """Refuses what another account signs in with, which allauth would let become the primary of both.
+
+        Where that address is confirmed and mail goes out, allauth's silence stands: it tells nobody who has an account.
+        """
+        email = str(super().clean_email())
+        taken = User.objects.filter(email__iexact=email).exclude(pk=self.user.pk).exists()
+        silent = bool(settings.EMAIL_URL) and EmailAddress.objects.filter(email__iexact=email, verified=True).exists()
+        if taken and not silent:
+            raise get_adapter().validation_error("email_taken")
+        return email
 
 
 class ProfileForm(UserForm):

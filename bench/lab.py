@@ -75,7 +75,7 @@ def stretched(turns: list[dict[str, Any]], times: dict[str, dict[str, int]]) -> 
     """How much longer the median turn took on the page than at the provider, as a ratio."""
     pairs = [(turn, times[turn["id"]]) for turn in turns if turn["over"] and "last_sent_ns" in times.get(turn["id"], {})]
     ratios: list[float] = [(turn["over"] - turn["posted"]) / (own["last_sent_ns"] - own["received_ns"]) for turn, own in pairs]
-    return median(ratios)
+    return median(ratios) if ratios else float("nan")
 
 
 def percentile(values: list[float], share: float) -> float:

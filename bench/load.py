@@ -97,11 +97,11 @@ class Generator:
         """Nanoseconds of each GET, by path; the paths take turns."""
         page = Page(self.http, self.base, self.people[person])
         times: dict[str, list[int]] = {path: [] for path in paths}
-        problems = 0
+        problems: list[str] = []
         for _ in range(rounds):
             for path in paths:
                 status, took = await page.get(path)
-                problems += status != 200
+                problems += [f"{path} answered {status}"] * (status != 200)
                 times[path].append(took)
         return {"times": times, "problems": problems}
 

@@ -131,7 +131,7 @@ def pages(lab: Lab, threads: dict[int, str], rounds: int) -> list[Line]:
         Line("thread of 6,000 opened, p95", percentile(times[large], 0.95), "ms", spread(times[large]), 50),
         Line("  thread of 6 opened, p95", percentile(times[small], 0.95), "ms", spread(times[small])),
         Line("  6,000 / 6, of the medians (30 messages drawn / 6)", ratio, "×"),
-        Line("  pages that failed", result["problems"], "", bar=0),
+        Line("  pages that failed", len(result["problems"]), "", ", ".join(sorted(set(result["problems"]))), 0),
     ]
 
 

@@ -127,10 +127,10 @@ class Server:
         await self.runner.cleanup()
 
     async def messages(self, request: web.Request) -> web.StreamResponse:
-        return await self.answer(request, Anthropic(), request.headers.get("x-api-key", ""))
+        return await self.answer(request, Anthropic())
 
     async def completions(self, request: web.Request) -> web.StreamResponse:
-        return await self.answer(request, OpenAI(), request.headers.get("authorization", "").removeprefix("Bearer "))
+        return await self.answer(request, OpenAI())
 
     async def models(self, request: web.Request) -> web.Response:
         return web.json_response({"object": "list", "data": [{"id": "scripted", "object": "model", "created": 1, "owned_by": "bench"}]})
@@ -141,7 +141,8 @@ class Server:
         counts = {"requests": len(self.requests), "open": self.open, "peak": self.peak, "closed_by_client": self.closed_by_client}
         return web.json_response({**counts, "times": self.times} if "times" in request.query else counts)
 
-    async def answer(self, request: web.Request, dialect: Dialect, key: str) -> web.StreamResponse:
+    async def answer(self, request: web.Request, dialect: Dialect) -> web.StreamResponse:
+        key = request.headers.get("x-api-key") or request.headers.get("authorization", "").removeprefix("Bearer ")
         body = json.loads(await request.read())
         seen = Seen(request.path, key, body, last_user_text(body), time.monotonic_ns())
         self.requests.append(seen)

@@ -26,6 +26,7 @@ from threads.blocks import (
     InputJsonDelta,
     MessageDelta,
     MessageStart,
+    Other,
     SignatureDelta,
     TextDelta,
     ThinkingDelta,

@@ -2,6 +2,9 @@
 "use strict";
 
 const LIMITS = { maxTextSize: 20000, maxEdges: 400 };
+// Mermaid mixes these, so they must be plain colours; they match the greys and the accent of static/css/tokens.css.
+const LIGHT = { background: "#f7f7f6", primaryColor: "#ffffff", primaryBorderColor: "#b5b5b2", primaryTextColor: "#1f1f1d", lineColor: "#66665f", secondaryColor: "#e3f4f2", tertiaryColor: "#efefed", edgeLabelBackground: "#f7f7f6" };
+const DARK = { background: "#131311", primaryColor: "#22221f", primaryBorderColor: "#6a6a64", primaryTextColor: "#ececea", lineColor: "#a5a59f", secondaryColor: "#173532", tertiaryColor: "#2a2a27", edgeLabelBackground: "#131311" };
 let drawings = 0;
 
 function configure(dark) {
@@ -10,7 +13,10 @@ function configure(dark) {
     startOnLoad: false,
     securityLevel: "strict",
     suppressErrorRendering: true,
-    theme: dark ? "dark" : "neutral",
+    look: "classic",
+    theme: "base",
+    themeVariables: { darkMode: dark, ...(dark ? DARK : LIGHT) },
+    themeCSS: ".edgeLabel rect { opacity: 1 } .node * { filter: none }",
     fontFamily: "system-ui, sans-serif",
     htmlLabels: false,
     flowchart: { htmlLabels: false },

@@ -45,7 +45,7 @@ def furnish(user: User) -> set[str]:
 
 def traces(of: set[str]) -> list[str]:
     """Every column of every table that still holds one of these."""
-    found = []
+    found: list[str] = []
     for model in apps.get_models():
         columns = [field.attname for field in model._meta.concrete_fields]
         for row in model._base_manager.values_list(*columns):

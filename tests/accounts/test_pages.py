@@ -93,7 +93,7 @@ def test_every_page_that_allauth_brings_is_looked_at(db: None) -> None:
 
 
 def _names(resolver: object) -> list[str]:
-    found = []
+    found: list[str] = []
     for pattern in getattr(resolver, "url_patterns", []):
         name = getattr(pattern, "name", None)
         found += [name] if name else _names(pattern)

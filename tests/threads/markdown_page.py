@@ -12,7 +12,8 @@ PAGE = """{% load static %}<!doctype html><html lang="en" data-theme="{{ theme }
 <meta name="viewport" content="width=device-width, initial-scale=1">
 {% for sheet in sheets %}<link rel="stylesheet" href="{% static sheet %}">{% endfor %}
 </head><body><main class="answer" hx-ignore>{{ html }}</main>
-<script src="{% static 'vendor/htmx/htmx.min.js' %}" defer></script><script src="{% static 'js/rich.js' %}" type="module"></script></body></html>"""
+<script src="{% static 'vendor/htmx/htmx.min.js' %}" defer></script>
+<script src="{% static 'js/rich.js' %}" type="module"></script></body></html>"""
 SHEETS = [f"css/{name}.css" for name in ("tokens", "base", "prose", "code")]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from html import escape, unescape
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from threads.markup.code import highlight, label_of, language_of
 
@@ -24,6 +24,7 @@ PART = re.compile(
     r"|(?P<bare>\bhttps?://[^\s<>\"'`|\\^{}]+)"
 )
 ATTRIBUTE = re.compile(r' ([a-z]+)="([^"]*)"')
+HOST = re.compile(r"[a-z0-9._:-]+")
 ANGLE = re.compile("&[lg]t;")
 TRAILING = ".,;:!?*_~"  # at the end of an address they belong to the sentence
 MAX_ADDRESS = 2_000  # characters
@@ -53,10 +54,17 @@ def figure(info: str, code: str, element_id: str = "") -> str:
 def host_of(address: str) -> str:
     """The host as a browser will read it, in ASCII; empty when it has none that can be shown honestly."""
     try:
-        host = urlsplit(address.replace("\\", "/")).hostname or ""
-        return host.encode("idna").decode() if not host.isascii() else host
+        host = unquote(urlsplit(address.replace("\\", "/")).hostname or "")
+        host = host if host.isascii() else host.encode("idna").decode()
     except (ValueError, UnicodeError):
         return ""
+    return host if HOST.fullmatch(host) else ""
+
+
+def _names_host(words: str, host: str) -> bool:
+    """Whether a link's words are its address; a host further in is no proof: `https://bank.example/?evil.example`."""
+    start = words.strip().lower().removeprefix("https://").removeprefix("http://")
+    return start.startswith(host) and start[len(host) : len(host) + 1] in ("", "/", ":", "?", "#")
 
 
 class _Dresser:
@@ -95,8 +103,10 @@ class _Dresser:
         if not address.startswith(("http://", "https://")):
             return match[0]
         host = host_of(unescape(address))
+        if not host:
+            return "<a>"
         shown = match.string[match.end() : match.string.find("</a>", match.end())]
-        note = "" if host and host in shown.lower() else f' data-host="{escape(host)}"'
+        note = "" if _names_host(shown, host) else f' data-host="{escape(host)}"'
         title = f' title="{attributes["title"]}"' if "title" in attributes else ""
         return f'<a href="{address}"{title} rel="{REL}" target="_blank"{note}>'
 

@@ -62,20 +62,21 @@ class AnthropicProvider:
         model = request.model
         try:
             response = await self._open(client, body)
+            payloads = Payloads(response, settings.PROVIDER_FIRST_TOKEN_TIMEOUT)
             try:
                 reader = Reader(request, names)
-                payloads = Payloads(response, settings.PROVIDER_FIRST_TOKEN_TIMEOUT)
                 while not reader.done and (batch := await payloads.batch()) is not None:
                     for payload in batch:
                         event = reader.read(payload)
                         if event is not None:
                             yield event
                     if reader.begun:
-                        payloads.limit = settings.PROVIDER_IDLE_TIMEOUT
+                        payloads.bear(settings.PROVIDER_IDLE_TIMEOUT)
                 if not reader.done:
                     raise VENDOR.error("cut", model, "the stream ended without message_stop")
                 await payloads.drain()
             finally:
+                payloads.close()
                 await response.aclose()
         except APIStatusError as error:
             raise VENDOR.refusal(model, error.status_code, error.response.headers, error.body) from error

@@ -117,6 +117,12 @@ moment, and the sum at the end of the month can be explained line by line.""",
     """Tools widen what an answer can be. A search, a calculation, a look into a calendar: each is written down with what was \
 asked and what came back, before and after it happened. Later, when someone wonders why an answer says what it says, the trail \
 is there to be read, without guesswork and without a special mode that had to be switched on.""",
+    """Old conversations are worth as much as new ones. A good idea from last winter helps only if it can be found again, by \
+what it meant rather than by the exact words that were used. So everything that was said is kept in one history, in order, \
+under the eyes of nobody but its owner, and a question about it can be asked in plain language.""",
+    """Models come and go, and their names change faster than anyone likes. A conversation should not care. The history is \
+kept in a shape that belongs to no provider, and is translated for whichever model answers next. A chat that began with a small \
+model may go on with a large one, and come back, without starting over.""",
     """None of this is visible, and that is the point. What remains on the screen is a quiet page, a text that grows, and a \
 button that stops it. If you press it now, the text so far will stay. If you do not, this paragraph is the last but one.""",
     """And so the long answer ends where it began, with a simple conversation. You have seen about six hundred words arrive \

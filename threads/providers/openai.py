@@ -54,18 +54,18 @@ class OpenAIProvider:
         model = request.model
         try:
             response = await self._open(client, body)
+            payloads = Payloads(response, settings.PROVIDER_FIRST_TOKEN_TIMEOUT)
             try:
                 reader = Reader(self.vendor, request, names)
-                payloads = Payloads(response, settings.PROVIDER_FIRST_TOKEN_TIMEOUT)
                 try:
                     while not reader.done and (batch := await payloads.batch()) is not None:
                         for payload in batch:
                             for event in reader.read(payload):
                                 yield event
                         if reader.finished:
-                            payloads.limit = AFTER_FINISH_SECONDS
+                            payloads.bear(AFTER_FINISH_SECONDS)
                         elif reader.begun:
-                            payloads.limit = settings.PROVIDER_IDLE_TIMEOUT
+                            payloads.bear(settings.PROVIDER_IDLE_TIMEOUT)
                 except (TimeoutError, httpx2.HTTPError):
                     # Some servers neither end the stream nor say [DONE]; the answer is complete all the same.
                     if not reader.finished:
@@ -76,6 +76,7 @@ class OpenAIProvider:
                     yield event
                 await payloads.drain()
             finally:
+                payloads.close()
                 await response.aclose()
         except APIStatusError as error:
             raise self.vendor.refusal(model, error.status_code, error.response.headers, error.body) from error

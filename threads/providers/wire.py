@@ -51,36 +51,71 @@ class Lines:
 
 
 class Payloads:
-    """The events of a response, as they arrive. `limit` is how many seconds without a byte are borne."""
+    """The events of a response, as they arrive, while no pause between bytes is longer than a limit.
 
-    __slots__ = ("chunks", "ended", "limit", "lines")
+    One timer per response looks at the clock now and then: `asyncio.timeout` around every read costs a third of the read.
+    """
 
     def __init__(self, response: httpx2.Response, limit: float) -> None:
-        self.chunks = response.aiter_bytes()
+        encoded = response.headers.get("content-encoding", "identity") != "identity"
+        assert isinstance(response.stream, httpx2.AsyncByteStream)
+        # The stream itself where nothing has to be unpacked: three generators less for each read.
+        self.chunks = aiter(response.aiter_bytes() if encoded else response.stream)
         self.lines = Lines()
+        self.ended = self.expired = False
+        self.task: asyncio.Task[object] | None = None  # who waits for bytes, since when, and how often it was cancelled before
+        self.since = 0.0
+        self.cancelled_before = 0
+        self.loop = asyncio.get_running_loop()
         self.limit = limit
-        self.ended = False
+        self.timer = self.loop.call_later(limit, self._look)
+
+    def bear(self, limit: float) -> None:
+        """From now on, `limit` seconds without a byte are too many."""
+        if limit != self.limit:
+            self.limit = limit
+            self.timer.cancel()
+            self.timer = self.loop.call_later(limit, self._look)
 
     async def batch(self) -> list[bytes] | None:
         """Everything that one read brought (perhaps nothing), None at the end. Raises TimeoutError and httpx2.HTTPError."""
         if self.ended:
             return None
-        async with asyncio.timeout(self.limit):
-            try:
-                chunk = await anext(self.chunks)
-            except StopAsyncIteration:
-                self.ended = True
-                return self.lines.end()
-        return self.lines.feed(chunk)
+        task = self.task = asyncio.current_task()
+        assert task is not None
+        self.cancelled_before = task.cancelling()
+        self.since = self.loop.time()
+        try:
+            return self.lines.feed(await anext(self.chunks))
+        except StopAsyncIteration:
+            self.ended = True
+            return self.lines.end()
+        except asyncio.CancelledError:
+            if self.expired and task.uncancel() <= self.cancelled_before:
+                raise TimeoutError from None
+            raise
+        finally:
+            self.task = None
 
     async def drain(self) -> None:
         """Read to the end of the response after the last event, so that its connection can be used again."""
-        self.limit = DRAIN_SECONDS
+        self.bear(DRAIN_SECONDS)
         try:
             while await self.batch() is not None:
                 pass
         except (TimeoutError, httpx2.HTTPError, ValueError):
             return  # then it is closed
+
+    def close(self) -> None:
+        self.timer.cancel()
+
+    def _look(self) -> None:
+        left = self.limit - (self.loop.time() - self.since) if self.task is not None else self.limit
+        if left > 0 or self.task is None:
+            self.timer = self.loop.call_later(left, self._look)
+        else:
+            self.expired = True
+            self.task.cancel()
 
 
 class Keys:
