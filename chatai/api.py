@@ -12,13 +12,13 @@ from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 from ninja.parser import Parser
 from ninja.renderers import BaseRenderer
-from threads.api import router as threads_router
-from threads.models_api import router as models_router
 
 from accounts.access import NotAllowed, any_key
 from accounts.api import router as keys_router
 from chatai.lib.wire import error_body
 from threads.actions import Refused
+from threads.api import router as threads_router
+from threads.models_api import router as models_router
 
 logger = logging.getLogger(__name__)
 

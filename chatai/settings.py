@@ -47,6 +47,7 @@ INSTALLED_APPS = [
     "allauth.socialaccount.providers.github",
     "allauth.mfa",
     "allauth.usersessions",
+    "ninja",
     "channels",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -61,6 +62,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "chatai.health.Probes",
     "chatai.middleware.SecurityHeaders",
+    "chatai.edge.ApiEdge",
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -103,9 +105,7 @@ DATABASES: dict[str, Any] = {
 CHANNEL_LAYERS: dict[str, Any] = {
     "default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [REDIS_URL or "redis://127.0.0.1:6379"]}}
 }
-CACHES: dict[str, Any] = {
-    "default": {"BACKEND": "chatai.lib.cache.OutlivingCache", "LOCATION": REDIS_URL or "redis://127.0.0.1:6379"}
-}
+CACHES: dict[str, Any] = {"default": {"BACKEND": "chatai.lib.cache.OutlivingCache", "LOCATION": REDIS_URL or "redis://127.0.0.1:6379"}}
 WEB_THREADS = env.integer("WEB_THREADS", 6, minimum=1)
 
 STATIC_URL = "/static/"

@@ -58,7 +58,7 @@ def _kept(user: User, thread_id: UUID, kind: str, media_type: str, data: str, pl
         raise Refused(413, "request_too_large", f"content.{place}: a file has 1 byte to {MOST_BYTES // 2**20} MiB.")
     digest = hashlib.sha256(content).hexdigest()
     file, _ = StoredFile.objects.get_or_create(user=user, digest=digest, defaults={"media_type": media_type, "size": len(content)})
-    file.threads.add(thread_id)
+    StoredFile.threads.through.objects.get_or_create(storedfile=file, thread_id=thread_id)
     if not default_storage.exists(path_of(file)):
         default_storage.save(path_of(file), ContentFile(content))
     return {"type": "file", "file_id": f"{FILE_PREFIX}{file.pk.hex}", "media_type": file.media_type}

@@ -98,8 +98,6 @@ def dump_json(value: Any) -> str:
     return _encode(value).decode()
 
 
-def load_event(payload: str | bytes) -> Event:
-    return _decoder.decode(payload)
 def load_event(payload: str | bytes) -> Event | Other:
     """Raises msgspec.DecodeError for what is no event at all."""
     try:

@@ -17,13 +17,17 @@ from accounts.access import key_of
 from chatai.lib import wire
 from chatai.lib.later import LaterResponse
 from threads import actions, attachments
+from threads.admission import queue_position
 from threads.compaction import current
-from threads.live import feed_stream, replies, sse
+from threads.live import sse
+from threads.live.thread_feed import thread_feed
+from threads.live.whole import whole_answer
 from threads.models import Message, Thread, Turn
 from threads.wire import compaction_row, message_row
 
 router = Router()
 MESSAGES = ["messages"]
+TURN = "/threads/{uuid:thread_id}/turns/{uuid:turn_id}"
 PASSED_ON = ("temperature", "top_p", "top_k", "stop_sequences", "thinking", "tool_choice", "metadata", "output_config", "service_tier")
 INDEX = re.compile(r"[0-9]{1,9}")
 
@@ -83,7 +87,12 @@ class Stopped(Schema):
     status: str
 
 
-@router.post("/threads/{uuid:thread_id}/messages", response=dict[str, Any], tags=MESSAGES, summary="Send a message; the answer is streamed or returned")
+@router.post(
+    "/threads/{uuid:thread_id}/messages",
+    response=dict[str, Any],
+    tags=MESSAGES,
+    summary="Send a message; the answer is streamed or returned",
+)
 def send(request: HttpRequest, thread_id: UUID, payload: Send) -> HttpResponseBase:
     key = key_of(request)
     _check_tools(payload)
@@ -104,7 +113,7 @@ def send(request: HttpRequest, thread_id: UUID, payload: Send) -> HttpResponseBa
     if payload.stream:
         after = _last_event(request) if admission.replayed else -1
         return LaterResponse(lambda: sse.turn_stream(admission.turn_id, thread_id, after, admission.position))
-    return LaterResponse(lambda: replies.whole_answer(admission.turn_id, thread_id))
+    return LaterResponse(lambda: whole_answer(admission.turn_id, thread_id))
 
 
 @router.get("/threads/{uuid:thread_id}/messages", response=MessageList, tags=MESSAGES, summary="History, by sequence number")
@@ -127,18 +136,22 @@ def list_messages(request: HttpRequest, thread_id: UUID, wanted: Annotated[Wante
     }
 
 
-@router.get("/threads/{uuid:thread_id}/turns/{uuid:turn_id}/events", response=dict[str, Any], tags=MESSAGES, summary="Resume a turn's stream")
+@router.get(
+    "/threads/{uuid:thread_id}/turns/{uuid:turn_id}/events", response=dict[str, Any], tags=MESSAGES, summary="Resume a turn's stream"
+)
 def events(request: HttpRequest, thread_id: UUID, turn_id: UUID, after: str | None = None) -> HttpResponseBase:
     """Everything behind `Last-Event-ID` (or `after`), then live until `qlaud.done`."""
     turn = _turn(request, thread_id, turn_id)
     seen = _index(after) if after is not None else _last_event(request)
-    if turn.over and seen >= 0 and seen > actions.last_event_index(turn):
+    if turn.over and seen >= 0 and seen > sse.last_index(turn):
         raise HttpError(400, "This turn has no event of that index.")
-    position = actions.queue_position(turn)
+    position = queue_position(turn)
     return LaterResponse(lambda: sse.turn_stream(turn_id, thread_id, seen, position))
 
 
-@router.post("/threads/{uuid:thread_id}/turns/{uuid:turn_id}/stop", response=Stopped, tags=MESSAGES, summary="Stop a turn; what it has written stays")
+@router.post(
+    "/threads/{uuid:thread_id}/turns/{uuid:turn_id}/stop", response=Stopped, tags=MESSAGES, summary="Stop a turn; what it has written stays"
+)
 def stop(request: HttpRequest, thread_id: UUID, turn_id: UUID) -> dict[str, Any]:
     turn = _turn(request, thread_id, turn_id)
     actions.stop_turn(key_of(request).user, turn)
@@ -148,10 +161,11 @@ def stop(request: HttpRequest, thread_id: UUID, turn_id: UUID) -> dict[str, Any]
 @router.get("/threads/{uuid:thread_id}/events", response=dict[str, Any], tags=MESSAGES, summary="Live feed of a thread's messages")
 def feed(request: HttpRequest, thread_id: UUID) -> HttpResponseBase:
     """Events `message` (id: its seq) and `thread`; `Last-Event-ID: <seq>` resumes. Ends with `reconnect` after four minutes."""
-    thread = _own(request, thread_id)
+    key = key_of(request)
+    _own(request, thread_id)
     raw = request.headers.get("Last-Event-ID", "")
     after = int(raw) if INDEX.fullmatch(raw) else 0
-    return LaterResponse(lambda: feed_stream.thread_feed(thread, after))
+    return LaterResponse(lambda: thread_feed(key, thread_id, after))
 
 
 def _own(request: HttpRequest, thread_id: UUID) -> Thread:
@@ -184,6 +198,6 @@ def _index(raw: str) -> int:
 
 def _check_tools(payload: Send) -> None:
     if payload.tools is not None and payload.tools_mode == "tenant":
-        raise HttpError(400, "tools: cannot be given together with tools_mode \"tenant\".")
+        raise HttpError(400, 'tools: cannot be given together with tools_mode "tenant".')
     if payload.tools:
         raise HttpError(400, f"tools: there is no tool {payload.tools[0][:60]!r}.")

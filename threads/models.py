@@ -268,6 +268,12 @@ class Compaction(models.Model):
         return f"{self.thread_id} up to #{self.through_seq}"
 
 
+class StoredFileQuerySet(models.QuerySet["StoredFile"]):
+    def for_key(self, key: ApiKey) -> StoredFileQuerySet:
+        """Files of threads that the key sees."""
+        return self.filter(threads__in=Thread.objects.for_key(key)).distinct()
+
+
 class StoredFile(models.Model):
     """An image or document that came with a message, kept once per account under the hash of its bytes."""
 
@@ -278,6 +284,8 @@ class StoredFile(models.Model):
     size = models.IntegerField(help_text="Bytes.")
     threads = models.ManyToManyField(Thread, related_name="files")
     created_at = models.DateTimeField(default=timezone.now)
+
+    objects = StoredFileQuerySet.as_manager()
 
     class Meta:
         constraints = [

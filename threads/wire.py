@@ -5,11 +5,17 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from threads.blocks import Block
 from threads.models import Compaction, Message, Thread, Turn
 
 
 def millis(moment: datetime) -> int:
     return int(moment.timestamp() * 1000)
+
+
+def _type_first(block: Block) -> Block:
+    # jsonb keeps no order of keys; readers of raw bytes expect this one in front.
+    return {"type": block.get("type"), **block}
 
 
 def thread_row(thread: Thread) -> dict[str, Any]:
@@ -30,7 +36,7 @@ def message_row(message: Message, turn: Turn, end_user_id: str | None) -> dict[s
     return {
         "seq": message.seq,
         "role": message.role,
-        "content": message.content,
+        "content": [_type_first(block) for block in message.content],
         "request_id": turn.request_id,
         "created_at": millis(message.created_at),
         "status": message.status,
@@ -51,7 +57,7 @@ def final_message(message: Message, turn: Turn) -> dict[str, Any]:
         "type": "message",
         "role": "assistant",
         "model": turn.model,
-        "content": message.content,
+        "content": [_type_first(block) for block in message.content],
         "stop_reason": message.stop_reason or None,
         "stop_sequence": None,
         "usage": usage,
@@ -68,4 +74,6 @@ def final_message(message: Message, turn: Turn) -> dict[str, Any]:
 
 
 def compaction_row(compaction: Compaction | None) -> dict[str, Any] | None:
-    return compaction and {"summary": compaction.summary, "summarized_through_seq": compaction.through_seq}
+    if compaction is None:
+        return None
+    return {"summary": compaction.summary, "summarized_through_seq": compaction.through_seq}

@@ -17,5 +17,6 @@ class LaterResponse(HttpResponse):
     async def resolve(self) -> HttpResponseBase:
         response = await self.decide()
         for name, value in self.headers.items():
-            response.headers.setdefault(name, value)
+            if name != "Content-Length":  # counted by a middleware when there was nothing yet
+                response.headers.setdefault(name, value)
         return response

@@ -13,7 +13,6 @@ from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 from playwright.sync_api import Browser, Page, Request, sync_playwright
 from servestatic import ServeStatic
 
-from tests.threads.hostile import HOSTILE
 from tests.threads.markdown_page import TEXTS
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.urls("tests.threads.markdown_page")]

@@ -79,6 +79,15 @@ def _stored_only(turn: Turn) -> list[str] | None:
     return synthesised(turn, answer) if answer else []
 
 
+def last_index(turn: Turn) -> int:
+    """Index of the last event of a finished turn, as a resume would bring it."""
+    stored = _stored_only(turn)
+    if stored is not None or turn.ring is None:
+        return len(stored or []) - 1
+    newest = TurnEvent.objects.filter(ring=turn.ring, turn=turn).order_by("-index").values_list("index", flat=True).first()
+    return -1 if newest is None else newest
+
+
 async def started(turn_id: UUID, thread_id: UUID, patience: float) -> Turn:
     """The turn once it has started, or as it is after `patience` seconds."""
     return await _until(lambda turn: turn.status != Turn.Status.QUEUED, turn_id, thread_id, patience)
