@@ -17,6 +17,7 @@ from django.http import Http404, HttpRequest
 from django.urls import reverse
 
 from accounts.models import User
+from chatai.lib import crypto
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +63,12 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
 class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
     def _get_site_name(self) -> str:
         return str(settings.SITE_NAME)
+
+    def encrypt(self, text: str) -> str:
+        return crypto.seal(text, "second factor")
+
+    def decrypt(self, encrypted_text: str) -> str:
+        return crypto.unseal(encrypted_text, "second factor")
 
     def generate_authenticator_name(self, user: User, type: Authenticator.Type) -> str:
         number = Authenticator.objects.filter(user=user, type=type).count() + 1

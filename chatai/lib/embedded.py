@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import psutil
 import psycopg
@@ -100,8 +100,8 @@ def redis_server(data_dir: Path, *, url: str = "") -> Server:
     pid_file = home / "redis.pid"
     heal = partial(_stop_orphan, pid_file, "redis-server", signal.SIGTERM)
     heal()
-    known = redis.connection.parse_url(url) if url else {}
-    port, password = known.get("port", 0), known.get("password") or secrets.token_urlsafe(24)
+    known = urlsplit(url)
+    port, password = known.port or 0, known.password or secrets.token_urlsafe(24)
     if not port or not _is_free(port):
         port = _free_port()
     config = home / "redis.conf"

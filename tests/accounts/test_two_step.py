@@ -86,3 +86,17 @@ def test_turning_it_off_asks_who_is_there_first(protected: tuple[User, str, Clie
     assert "reauthenticate" in left_open.post("/accounts/2fa/totp/deactivate/")["Location"]
     client.post("/accounts/2fa/totp/deactivate/")
     assert not Authenticator.objects.filter(user=owner).exists()
+
+
+def test_what_is_stored_gives_no_code_away_and_outlives_a_change_of_keys(
+    protected: tuple[User, str, Client], sign_in: Callable[..., Client], settings: Settings
+) -> None:
+    owner, secret, client = protected
+    codes = re.findall(r"\b\d{8}\b", client.get("/accounts/2fa/recovery-codes/").content.decode())
+    stored = str(list(Authenticator.objects.values_list("data", flat=True)))
+    assert secret not in stored
+    assert not any(code in stored for code in codes)
+    settings.FIELD_ENCRYPTION_KEYS = ["a new key", *(settings.FIELD_ENCRYPTION_KEYS or [settings.SECRET_KEY])]
+    elsewhere = sign_in(owner.email, PASSWORD)
+    elsewhere.post("/accounts/2fa/authenticate/", {"code": code_for(secret, 1)})
+    assert elsewhere.session["_auth_user_id"] == str(owner.pk)

@@ -158,6 +158,19 @@ async def test_the_limit_is_spelled_as_the_server_knows_it(openai_bench: Bench) 
     assert "max_tokens" not in openai_bench.server.requests[-1].body, "it is remembered"
 
 
+async def test_a_server_without_stream_options_is_asked_without_them(openai_bench: Bench) -> None:
+    refusal = "[[status=400 message='Unknown field: stream_options' times=1 tokens=1]]"
+    assert (await openai_bench.ask(refusal)).content() == [{"type": "text", "text": "w0 "}]
+    assert "stream_options" not in openai_bench.server.requests[-1].body
+
+
+async def test_a_limit_that_is_too_large_is_no_reason_to_ask_again(openai_bench: Bench) -> None:
+    with pytest.raises(ProviderError) as caught:
+        await openai_bench.ask("[[status=400 message='max_tokens is too large: 9 for this model']]")
+    assert caught.value.kind == "invalid"
+    assert len(openai_bench.server.requests) == 1
+
+
 async def test_closing_the_iterator_closes_the_connection_within_a_second(bench: Bench) -> None:
     events = bench.provider.stream(asking("[[tokens=1000 delay=20 id=closed]]"))
     async for event in events:

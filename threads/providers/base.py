@@ -83,7 +83,7 @@ class Provider(Protocol):
     def stream(self, request: Request) -> AsyncIterator[Event]:
         """Yield MessageStart, blocks, MessageDelta with cumulative usage, MessageStop. Raises ProviderError, nothing else.
 
-        Closing the iterator closes the connection to the provider.
+        Text is clean (`blocks.clean_text`). Closing the iterator closes the connection to the provider.
         """
         ...
 

@@ -124,7 +124,7 @@ def _configured(provider: str) -> bool:
 
 
 def _make(provider: str) -> Provider:
-    # The SDKs are heavy (30 MB and half a second each) and only the generating process needs them.
+    # The SDKs are heavy (55 MB for the first, 13 MB for the second) and only processes that call a model need them.
     match provider:
         case "anthropic":
             from threads.providers.anthropic import AnthropicProvider

@@ -3,6 +3,7 @@ its client, keys and transport; the stream is read as raw lines (see `anthropic.
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,6 +25,7 @@ OPTIONS = ("temperature", "top_p", "seed", "presence_penalty", "frequency_penalt
 # Hosts that know `max_completion_tokens`; the others are told `max_tokens`, which every server understands.
 NEWER_HOSTS = (".openai.com", ".openai.azure.com")
 AFTER_FINISH_SECONDS = 3.0  # what is waited for usage figures and [DONE] once the answer is complete
+UNSUPPORTED = re.compile(r"unsupported|not supported|unrecognized|unknown|unexpected|extra|not permitted|does not support", re.IGNORECASE)
 EFFORTS = ((4_000, "low"), (16_000, "medium"))  # thinking budgets in tokens, up to
 
 
@@ -153,15 +155,12 @@ def spelled(body: dict[str, Any], newer: bool, refused: set[str]) -> dict[str, A
 
 
 def refused_parameter(error: APIStatusError, body: dict[str, Any], newer: bool) -> str | None:
-    """The name of the parameter that an older or newer server does not know, if it is one we can do without."""
-    if error.status_code not in (400, 422):
-        return None
+    """The name of a parameter that this server or model does not know, if it is one we can do without or spell otherwise."""
     text = json.dumps(error.body)
-    limit = "max_completion_tokens" if newer else "max_tokens"
-    other = "max_tokens" if newer else "max_completion_tokens"
-    if other in text and (limit in text or newer):
-        return limit
-    return "stream_options" if "stream_options" in text and "stream_options" in body else None
+    if error.status_code not in (400, 422) or not UNSUPPORTED.search(text):
+        return None
+    sent = spelled(body, newer, set())
+    return next((name for name in ("stream_options", "max_completion_tokens", "max_tokens") if name in sent and name in text), None)
 
 
 def _tool(tool: dict[str, Any], names: ToolNames) -> dict[str, Any]:

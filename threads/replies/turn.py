@@ -22,11 +22,8 @@ from threads.blocks import (
     Event,
     MessageStart,
     Partial,
-    TextDelta,
-    ThinkingDelta,
     TurnDone,
     TurnError,
-    clean_text,
     dump_event,
     load_event,
 )
@@ -68,8 +65,11 @@ class LiveTurn:
         self.usage_before: dict[str, int] = {}
         self.task: asyncio.Task[None] | None = None
         self.why_cancelled: Literal["stop", "lost", "drain"] | None = None
+        self.finishing = False
 
     def cancel(self, why: Literal["stop", "lost", "drain"]) -> None:
+        if why == "stop" and self.finishing:
+            return  # it ends by itself, and sooner than whoever would take it over
         if self.task is not None and self.why_cancelled is None:
             self.why_cancelled = why
             self.task.cancel()
@@ -80,6 +80,7 @@ class LiveTurn:
         self.journal.open(self.line)
         try:
             ending, error = await self._answer()
+            self.finishing = True
             if ending is not None:
                 await self._finish(ending, error)
         finally:
@@ -95,7 +96,8 @@ class LiveTurn:
                 await self._stream()
             return "done", None
         except ProviderError as error:
-            logger.warning("turn %s: provider %s: %s %s", self.claimed.id, self.info.provider, error.kind, error.detail)
+            # Not the detail: a vendor's message may quote what the person wrote.
+            logger.warning("turn %s: provider %s: %s (HTTP %s)", self.claimed.id, self.info.provider, error.kind, error.status)
             return self._unfinished(), error
         except TimeoutError:
             return self._unfinished(), ProviderError("timeout", TOO_LONG, True)
@@ -140,7 +142,6 @@ class LiveTurn:
             async for event in _shifted(events, self.partial):
                 if isinstance(event, MessageStart) and self.partial.started:
                     continue
-                _clean(event)
                 if self.first_token_at is None and isinstance(event, BlockDelta):
                     self.first_token_at = datetime.now(UTC)
                 self.partial.add(event)
@@ -249,15 +250,6 @@ def _ask_for_title(thread_id: UUID) -> None:
         current_app.send_task("threads.name_thread", [str(thread_id)], retry=False)
     except BrokerError as error:  # a sweeper finds the thread later
         logger.warning("title of %s not asked for: %s", thread_id, type(error).__name__)
-
-
-def _clean(event: Event) -> None:
-    if isinstance(event, BlockDelta):
-        match event.delta:
-            case TextDelta():
-                event.delta.text = clean_text(event.delta.text)
-            case ThinkingDelta():
-                event.delta.thinking = clean_text(event.delta.thinking)
 
 
 def _has_text(content: list[Block]) -> bool:
