@@ -28,5 +28,5 @@ def page_of_turns(user: User, thread: Thread, before: int | None = None) -> Turn
     shown = list(turns.filter(pk__in=wanted).order_by("number"))
     first = next((turn.first_seq for turn in shown if turn.first_seq is not None), None)
     if before is None:
-        shown += turns.filter(thread=thread, status=Turn.Status.QUEUED).order_by("number")
+        shown += turns.filter(thread=thread, on_path=True, status=Turn.Status.QUEUED).order_by("number")
     return TurnPage(turn_views(shown), first if first is not None and first > 1 else None)

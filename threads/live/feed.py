@@ -38,6 +38,14 @@ ORDER BY t.number LIMIT %(most)s
 """
 TURN = f"SELECT {TURN_FIELDS}, '' AS label FROM threads_turn t WHERE t.id = %(turn)s"
 MESSAGES = f"SELECT {MESSAGE_FIELDS} FROM threads_message WHERE turn_id = ANY(%(turns)s) ORDER BY seq NULLS FIRST, role DESC"
+# Siblings share a parent; the first turns of a thread have none.
+SIBLINGS = """
+SELECT w.id, array_agg(s.id ORDER BY s.number) AS siblings
+FROM unnest(%(ids)s::uuid[], %(threads)s::uuid[], %(parents)s::uuid[]) AS w(id, thread_id, parent_id)
+JOIN threads_turn s ON s.thread_id = w.thread_id AND s.first_seq IS NOT NULL
+    AND (s.parent_id = w.parent_id OR (w.parent_id IS NULL AND s.parent_id IS NULL))
+GROUP BY w.id
+"""
 EVENTS = """
 SELECT w.place - 1 AS place, array_agg(e.payload ORDER BY e.index) AS payloads
 FROM unnest(%(rings)s::smallint[], %(turns)s::uuid[], %(nexts)s::int[]) WITH ORDINALITY AS w(ring, turn_id, next, place)
@@ -105,6 +113,16 @@ class Feed:
         for row in await self._rows(MESSAGES, {"turns": turn_ids}):
             found[row["turn_id"]].append(Message(**row))
         return found
+
+    async def siblings(self, turns: list[Turn]) -> dict[UUID, list[UUID]]:
+        """Ids of each turn and its siblings, in the order they were asked; just the turn where there are no others."""
+        values = {
+            "ids": [turn.id for turn in turns],
+            "threads": [turn.thread_id for turn in turns],
+            "parents": [turn.parent_id for turn in turns],
+        }
+        found = {row["id"]: row["siblings"] for row in await self._rows(SIBLINGS, values)}
+        return {turn.id: found.get(turn.id, [turn.id]) for turn in turns}
 
     async def events(self, readers: Sequence[Reader]) -> list[tuple[Reader, list[str]]]:
         """Journal payloads that each of `readers` has not read yet."""

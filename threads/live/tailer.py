@@ -214,6 +214,7 @@ class Tailer:
         if not fresh:
             return
         messages = await self.feed.messages([turn.id for turn, _ in fresh])
+        siblings = await self.feed.siblings([turn for turn, _ in fresh])
         for turn, _ in fresh:
             if everyone:
                 self.seen[turn.thread_id][turn.id] = turn.changed_at
@@ -225,11 +226,11 @@ class Tailer:
                 self.growing.pop(turn.id, None)
         await self._read(growing for turn, _ in fresh if (growing := self.growing.get(turn.id)) and growing.next_index == 0)
         for turn, label in fresh:
-            draw, growing = self._drawing(turn, messages[turn.id], label), self.growing.get(turn.id)
+            draw, growing = self._drawing(turn, messages[turn.id], label, siblings[turn.id]), self.growing.get(turn.id)
             for watcher in audience.get(turn.thread_id, ()):
                 watcher.show_section(turn.id, draw, growing)
 
-    def _drawing(self, turn: Turn, messages: list[Message], label: str) -> Callable[[], str]:
+    def _drawing(self, turn: Turn, messages: list[Message], label: str, siblings: list[UUID]) -> Callable[[], str]:
         """Draws the turn as it is when asked; drawn once for all watchers that ask for the same state."""
         drawn: tuple[int, str] | None = None
 
@@ -238,10 +239,10 @@ class Tailer:
             growing = self.growing.get(turn.id)
             version = growing.version if growing else -1
             if drawn is None or drawn[0] != version:
-                if turn.status == Turn.Status.STOPPED and not messages:
+                if not turn.on_path:  # taken back, or another version is read now
                     html = str(frames.withdrawn(turn))
                 else:
-                    html = str(frames.section(frames.turn_view(turn, messages, growing, label)))
+                    html = str(frames.section(frames.turn_view(turn, messages, growing, label, siblings)))
                 drawn = (version, html)
             return drawn[1]
 
