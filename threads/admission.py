@@ -12,6 +12,8 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
+from psycopg import Cursor
+from psycopg.rows import tuple_row
 
 from chatai.lib import hints
 from chatai.lib.ids import uuid7
@@ -94,8 +96,7 @@ def admit_turn(
             _create_if_missing(user, thread_id)
         if instead_of is not None:
             branches.leave(cursor, user, thread_id, instead_of, request_id)
-        cursor.execute(ADMIT, values)
-        number, stored, busy_with, queued = cursor.fetchone()
+        number, stored, busy_with, queued = _admit(values)
         if number is None:
             raise missing()
         if not stored:
@@ -110,6 +111,15 @@ def admit_turn(
     hints.announce("live", "threads", thread_id)
     position = queued + (busy_with is not None)
     return Admission(values["turn"], thread_id, replayed=False, thread_created=create and number == 1, position=position)
+
+
+def _admit(values: dict[str, Any]) -> tuple[int | None, int, UUID | None, int]:
+    """Number of the turn (None: no such thread), whether it was stored, the turn that runs, how many are queued.
+
+    Prepared by the server, unlike Django's own statements: planning is a fifth of its cost.
+    """
+    with Cursor(connection.connection, row_factory=tuple_row) as cursor:
+        return cursor.execute(ADMIT, values, prepare=True).fetchone() or (None, 0, None, 0)
 
 
 def _values(
