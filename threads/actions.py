@@ -77,17 +77,28 @@ def delete_end_user(key: ApiKey, end_user_id: str) -> int:
     return len(ids)
 
 
-def edit(user: User, turn_id: UUID, *, content: str | list[Block], model: str, request_id: str, key: ApiKey | None = None) -> Admission:
-    """Ask another wording of that turn's question: a sibling of the turn, answered anew."""
-    turn, _ = branches.question_of(user, turn_id)
+def edit(
+    user: User, turn_id: UUID, *, content: str | list[Block], model: str = "", request_id: str, key: ApiKey | None = None
+) -> Admission:
+    """Ask another wording of that turn's question: a sibling of the turn, answered anew. A text replaces the text alone."""
+    turn, question = branches.question_of(user, turn_id)
+    content = branches.reworded(question, content) if isinstance(content, str) else content
+    model = model or turn.model
     return admit_turn(user, turn.thread_id, content=content, model=model, request_id=request_id, key=key, instead_of=turn_id)
 
 
-def regenerate(user: User, turn_id: UUID, *, model: str, request_id: str, key: ApiKey | None = None) -> Admission:
-    """Ask the same again, of `model`: a sibling of the turn."""
+def regenerate(user: User, turn_id: UUID, *, model: str = "", request_id: str, key: ApiKey | None = None) -> Admission:
+    """Ask the same again, of `model` or the one asked before: a sibling of the turn."""
     turn, question = branches.question_of(user, turn_id)
     return admit_turn(
-        user, turn.thread_id, content=question, model=model, request_id=request_id, key=key, options=turn.options, instead_of=turn_id
+        user,
+        turn.thread_id,
+        content=question,
+        model=model or turn.model,
+        request_id=request_id,
+        key=key,
+        options=turn.options,
+        instead_of=turn_id,
     )
 
 
@@ -121,6 +132,7 @@ def withdraw(user: User, turn_id: UUID) -> str:
         waiting = Message.objects.filter(turn_id=turn_id, seq=None)
         text = text_of([block for message in waiting.filter(role="user") for block in message.content])
         waiting.delete()
+        branches.resume(turn)
         _touch(turn.thread_id)
     return text
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from django.db.backends.utils import CursorWrapper
 
     from accounts.models import User
+    from threads.blocks import Block
 
 LEAVE = """
 WITH turns AS (
@@ -48,9 +49,10 @@ def leave(cursor: CursorWrapper, user: User, thread_id: UUID, turn_id: UUID, req
 
     Does nothing when `request_id` was admitted before: a repetition changes nothing.
     """
-    _lock_idle(user, thread_id)
+    thread = _locked(user, thread_id)
     if Turn.objects.filter(thread_id=thread_id, request_id=request_id).exists():
         return
+    _refuse_busy(thread)
     turn = Turn.objects.for_user(user).filter(pk=turn_id, thread_id=thread_id).first()
     if turn is None:
         raise missing()
@@ -62,14 +64,14 @@ def leave(cursor: CursorWrapper, user: User, thread_id: UUID, turn_id: UUID, req
 def switch(user: User, thread_id: UUID, turn_id: UUID) -> None:
     """Make the path go through `turn_id` and its newest continuation."""
     with transaction.atomic(), connection.cursor() as cursor:
-        _lock_idle(user, thread_id)
+        _refuse_busy(_locked(user, thread_id))
         if not Turn.objects.for_user(user).filter(pk=turn_id, thread_id=thread_id, first_seq__isnull=False).exists():
             raise missing()
         cursor.execute(SWITCH, {"thread": thread_id, "turn": turn_id})
     hints.announce("live", "threads", thread_id)
 
 
-def question_of(user: User, turn_id: UUID) -> tuple[Turn, list[dict[str, Any]]]:
+def question_of(user: User, turn_id: UUID) -> tuple[Turn, list[Block]]:
     """A turn and the blocks that were asked, for asking them again."""
     question = Message.objects.for_user(user).filter(turn=turn_id, role=Message.Role.USER).select_related("turn").order_by("seq").first()
     if question is None:
@@ -77,9 +79,31 @@ def question_of(user: User, turn_id: UUID) -> tuple[Turn, list[dict[str, Any]]]:
     return question.turn, question.content
 
 
-def _lock_idle(user: User, thread_id: UUID) -> None:
+def reworded(question: list[Block], text: str) -> list[Block]:
+    """The question with another text; images and documents stay where they were."""
+    place = next((at for at, block in enumerate(question) if block["type"] == "text"), len(question))
+    others = [block for block in question if block["type"] != "text"]
+    return [*others[:place], {"type": "text", "text": text}, *others[place:]]
+
+
+def resume(withdrawn: Turn) -> None:
+    """Where a turn that was to stand instead of another is taken back, that other one and what followed are the path again."""
+    here = Turn.objects.filter(thread_id=withdrawn.thread_id, parent_id=withdrawn.parent_id)
+    if here.filter(on_path=True).exists():
+        return
+    left = here.filter(first_seq__isnull=False).order_by("-changed_at", "-number").first()
+    if left is not None:
+        with connection.cursor() as cursor:
+            cursor.execute(SWITCH, {"thread": withdrawn.thread_id, "turn": left.pk})
+
+
+def _locked(user: User, thread_id: UUID) -> Thread:
     thread = Thread.objects.for_user(user).select_for_update(of=("self",)).filter(pk=thread_id).first()
     if thread is None:
         raise missing()
+    return thread
+
+
+def _refuse_busy(thread: Thread) -> None:
     if thread.active_turn_id is not None or thread.turns.filter(status=Turn.Status.QUEUED).exists():
         raise Refused(409, "conflict_error", "An answer is being written. Stop it or wait for its end.")

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from django.db import transaction
 from django.utils import timezone
 
+from chatai.lib import hints
 from threads.blocks import Block, text_of
 from threads.history import CHARS_PER_TOKEN
-from threads.models import Compaction, Message, Thread
+from threads.models import Compaction, Message, Thread, Turn
 from threads.refusals import missing
 
 if TYPE_CHECKING:
@@ -90,9 +92,17 @@ def current(thread: Thread) -> Compaction | None:
     return Compaction.objects.filter(thread=thread, undone_at=None, through_seq__in=on_path).order_by("-through_seq").first()
 
 
-def undo(user: User, compaction_id: UUID) -> None:
-    """Send the whole history again (as much as fits); the thread is not summarised up to there a second time."""
+def undo(user: User, compaction_id: UUID) -> UUID:
+    """Send the whole history again (as much as fits); the thread is not summarised up to there a second time. The thread's id."""
     mine = Compaction.objects.filter(pk=compaction_id, thread__in=Thread.objects.for_user(user))
-    if not mine.exists():
+    thread_id = mine.values_list("thread_id", flat=True).first()
+    if thread_id is None:
         raise missing()
-    mine.filter(undone_at=None).update(undone_at=timezone.now())
+    now = timezone.now()
+    with transaction.atomic():
+        if mine.filter(undone_at=None).update(undone_at=now):
+            # Pages draw the marker at another turn now, or nowhere.
+            ends = Compaction.objects.filter(thread=thread_id).values("through_seq")
+            Turn.objects.filter(messages__in=Message.objects.filter(thread=thread_id, seq__in=ends)).update(changed_at=now)
+    hints.announce("live", "threads", thread_id)
+    return thread_id

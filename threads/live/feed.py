@@ -11,7 +11,7 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import dict_row
 
-from threads.models import Message, Thread, Turn
+from threads.models import Compaction, Message, Thread, Turn
 
 THREAD_FIELDS = "id, user_id, title, active_turn_id, last_seq, read_seq, pinned_at, archived_at, deleted_at, changed_at, last_active_at"
 TURN_FIELDS = """t.id, t.thread_id, t.number, t.request_id, t.model, t.status, t.ring, t.error_kind, t.error_message, t.usage,
@@ -23,12 +23,18 @@ THREADS_BY_ID = f"SELECT {THREAD_FIELDS} FROM threads_thread WHERE id = ANY(%(id
 THREADS_SINCE = f"""
 SELECT {THREAD_FIELDS} FROM threads_thread WHERE user_id = ANY(%(users)s) AND changed_at > %(since)s ORDER BY changed_at LIMIT %(most)s
 """
-# Queued turns are left out for a moment: most of them are started, and seen as running, within milliseconds.
+# Queued turns are left out for a moment: most of them are started, and seen as running, within milliseconds. What such a turn
+# stands instead of leaves with the same frame in which it comes, so that a page is never without both.
 TURNS_SINCE = f"""
 SELECT {TURN_FIELDS}, c.label FROM unnest(%(threads)s::uuid[], %(sinces)s::timestamptz[]) AS w(thread_id, since)
 JOIN threads_turn t ON t.thread_id = w.thread_id AND t.changed_at > w.since
 LEFT JOIN threads_catalogmodel c ON c.slug = t.model
-WHERE t.status <> 'queued' OR t.created_at < now() - make_interval(secs => %(patience)s)
+WHERE CASE
+    WHEN t.status = 'queued' THEN t.created_at < now() - make_interval(secs => %(patience)s)
+    WHEN NOT t.on_path THEN NOT EXISTS (
+        SELECT 1 FROM threads_turn q WHERE q.thread_id = t.thread_id AND q.status = 'queued' AND q.number > t.number
+        AND q.created_at > now() - make_interval(secs => %(patience)s))
+    ELSE true END
 ORDER BY t.number DESC LIMIT %(most)s
 """
 UNFINISHED = f"""
@@ -38,9 +44,16 @@ ORDER BY t.number LIMIT %(most)s
 """
 TURN = f"SELECT {TURN_FIELDS}, '' AS label FROM threads_turn t WHERE t.id = %(turn)s"
 MESSAGES = f"SELECT {MESSAGE_FIELDS} FROM threads_message WHERE turn_id = ANY(%(turns)s) ORDER BY seq NULLS FIRST, role DESC"
-# Siblings share a parent; the first turns of a thread have none.
-SIBLINGS = """
-SELECT w.id, array_agg(s.id ORDER BY s.number) AS siblings
+# Siblings share a parent; the first turns of a thread have none. The summary in force is drawn at the turn that it ends with.
+AROUND = """
+SELECT w.id, array_agg(s.id ORDER BY s.number) AS siblings, (
+    SELECT json_build_object('id', c.id, 'summary', c.summary) FROM threads_message m
+    JOIN threads_compaction c ON c.thread_id = m.thread_id AND c.through_seq = m.seq AND c.undone_at IS NULL
+    WHERE m.turn_id = w.id AND NOT EXISTS (
+        SELECT 1 FROM threads_compaction n JOIN threads_message l ON l.thread_id = n.thread_id AND l.seq = n.through_seq AND l.on_path
+        WHERE n.thread_id = c.thread_id AND n.undone_at IS NULL AND n.through_seq > c.through_seq)
+    LIMIT 1
+) AS summary
 FROM unnest(%(ids)s::uuid[], %(threads)s::uuid[], %(parents)s::uuid[]) AS w(id, thread_id, parent_id)
 JOIN threads_turn s ON s.thread_id = w.thread_id AND s.first_seq IS NOT NULL
     AND (s.parent_id = w.parent_id OR (w.parent_id IS NULL AND s.parent_id IS NULL))
@@ -114,15 +127,16 @@ class Feed:
             found[row["turn_id"]].append(Message(**row))
         return found
 
-    async def siblings(self, turns: list[Turn]) -> dict[UUID, list[UUID]]:
-        """Ids of each turn and its siblings, in the order they were asked; just the turn where there are no others."""
+    async def around(self, turns: list[Turn]) -> dict[UUID, tuple[list[UUID], Compaction | None]]:
+        """Ids of each turn and its siblings, in the order they were asked, and the summary in force if it ends there."""
         values = {
             "ids": [turn.id for turn in turns],
             "threads": [turn.thread_id for turn in turns],
             "parents": [turn.parent_id for turn in turns],
         }
-        found = {row["id"]: row["siblings"] for row in await self._rows(SIBLINGS, values)}
-        return {turn.id: found.get(turn.id, [turn.id]) for turn in turns}
+        found = {row["id"]: (row["siblings"], row["summary"]) for row in await self._rows(AROUND, values)}
+        around = {turn.id: found.get(turn.id, ([turn.id], None)) for turn in turns}
+        return {turn_id: (siblings, Compaction(**summary) if summary else None) for turn_id, (siblings, summary) in around.items()}
 
     async def events(self, readers: Sequence[Reader]) -> list[tuple[Reader, list[str]]]:
         """Journal payloads that each of `readers` has not read yet."""

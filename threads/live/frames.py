@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 from threads import markdown
 from threads.blocks import Block, text_of
 from threads.live.growing import NOTHING, Growing, partial, thinking_html, tool_use_html
-from threads.models import Message, Thread, Turn, TurnEvent
+from threads.models import Compaction, Message, Thread, Turn, TurnEvent
 from threads.providers.catalog import model_info
 
 if TYPE_CHECKING:
@@ -45,6 +45,14 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Marker:
+    """The summary that the model is sent instead of everything up to the end of this turn."""
+
+    id: UUID
+    html: SafeString
+
+
+@dataclass(frozen=True, slots=True)
 class TurnView:
     """One turn as a template needs it."""
 
@@ -64,6 +72,7 @@ class TurnView:
     versions: int
     previous_id: UUID | None  # the sibling before, for switching
     next_id: UUID | None
+    marker: Marker | None
 
 
 def dom_id(turn: Turn) -> str:
@@ -85,8 +94,10 @@ def turn_view(
     growing: Growing | None = None,
     label: str | None = None,
     siblings: Sequence[UUID] = (),
+    summary: Compaction | None = None,
 ) -> TurnView:
-    """`messages` of `turn` in order; `growing` brings what a running turn has so far; `siblings` are itself and its other versions."""
+    """`messages` of `turn` in order; `growing` brings what a running turn has so far; `siblings` are itself and its other versions;
+    `summary` is the one in force when it ends with this turn."""
     label = label_of(turn.model) if label is None else label
     queued = turn.status == Turn.Status.QUEUED
     place = siblings.index(turn.id) if turn.id in siblings else 0
@@ -108,6 +119,7 @@ def turn_view(
         versions=max(len(siblings), 1),
         previous_id=siblings[place - 1] if place > 0 else None,
         next_id=siblings[place + 1] if place + 1 < len(siblings) else None,
+        marker=Marker(summary.pk, markdown.render(summary.summary)) if summary else None,
     )
 
 
@@ -162,8 +174,9 @@ def _block_html(block: Block) -> SafeString:
     return NOTHING
 
 
-def turn_views(turns: Iterable[Turn]) -> list[TurnView]:
-    """Views of `turns` (already fetched for their owner), with one query for messages and one for journals of running ones."""
+def turn_views(turns: Iterable[Turn], summary: Compaction | None = None) -> list[TurnView]:
+    """Views of `turns` of one thread (already fetched for their owner) with the summary in force there; one query for messages, one
+    for journals of running ones, one for other versions."""
     turns = list(turns)
     messages: dict[UUID, list[Message]] = defaultdict(list)
     for message in Message.objects.filter(turn__in=turns).order_by("seq", "role"):
@@ -177,10 +190,13 @@ def turn_views(turns: Iterable[Turn]) -> list[TurnView]:
         for turn_id, growing in running.items():
             growing.feed(payloads[turn_id])
     siblings = _siblings(turns)
-    return [
-        turn_view(turn, _question_first(messages[turn.id]), running.get(turn.id), siblings=siblings[turn.thread_id, turn.parent_id])
-        for turn in turns
-    ]
+    views = []
+    for turn in turns:
+        rows = _question_first(messages[turn.id])
+        ends_here = summary is not None and any(message.seq == summary.through_seq for message in rows)
+        versions = siblings[turn.thread_id, turn.parent_id]
+        views.append(turn_view(turn, rows, running.get(turn.id), siblings=versions, summary=summary if ends_here else None))
+    return views
 
 
 def _siblings(turns: list[Turn]) -> dict[tuple[UUID, UUID | None], list[UUID]]:

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -22,7 +22,7 @@ from threads.live import frames
 from threads.live.feed import Feed, Reader
 from threads.live.growing import Growing
 from threads.live.watcher import Watcher
-from threads.models import Message, Thread, Turn
+from threads.models import Compaction, Message, Thread, Turn
 
 logger = logging.getLogger(__name__)
 
@@ -191,7 +191,8 @@ class Tailer:
             await self._thread_changed(thread)
         if watched := hinted & self.by_thread.keys():
             sinces = dict.fromkeys(watched, datetime.now(UTC) - SLACK)
-            await self._show(await self.feed.turns_since(sinces, QUEUED_PATIENCE, MOST_TURNS * 10), self.by_thread)
+            changed = await self.feed.turns_since(sinces, QUEUED_PATIENCE, MOST_TURNS * 10)
+            await self._show(await self._without_far_moves(changed), self.by_thread)
         await self._read_events(around or quiet)
 
     async def _thread_changed(self, thread: Thread) -> None:
@@ -207,14 +208,27 @@ class Tailer:
                 await watcher.flush()
                 await watcher.close(CLOSE_GONE)
 
+    async def _without_far_moves(self, changed: list[tuple[Turn, str]]) -> list[tuple[Turn, str]]:
+        """Leaves out threads whose path moved by more turns than are worth sending: their pages load anew."""
+        unseen = [turn for turn, _ in changed if self.seen[turn.thread_id].get(turn.id) != turn.changed_at]
+        far = {thread_id for thread_id, count in Counter(turn.thread_id for turn in unseen).items() if count > MOST_TURNS}
+        for turn in unseen:
+            if turn.thread_id in far:
+                self.seen[turn.thread_id][turn.id] = turn.changed_at
+        for thread_id in far:
+            for watcher in self.by_thread[thread_id]:
+                await watcher.reload()
+        return [(turn, label) for turn, label in changed if turn.thread_id not in far]
+
     async def _show(self, changed: list[tuple[Turn, str]], audience: dict[UUID, set[Watcher]]) -> None:
         """Draw turns that are new to `audience` (all watchers of a thread, or the one that has just come)."""
         everyone = audience is self.by_thread
         fresh = [(turn, label) for turn, label in changed if not everyone or self.seen[turn.thread_id].get(turn.id) != turn.changed_at]
         if not fresh:
             return
+        fresh.sort(key=lambda one: not one[0].on_path)  # what comes before what goes: a page is never empty in between
         messages = await self.feed.messages([turn.id for turn, _ in fresh])
-        siblings = await self.feed.siblings([turn for turn, _ in fresh])
+        around = await self.feed.around([turn for turn, _ in fresh])
         for turn, _ in fresh:
             if everyone:
                 self.seen[turn.thread_id][turn.id] = turn.changed_at
@@ -226,11 +240,13 @@ class Tailer:
                 self.growing.pop(turn.id, None)
         await self._read(growing for turn, _ in fresh if (growing := self.growing.get(turn.id)) and growing.next_index == 0)
         for turn, label in fresh:
-            draw, growing = self._drawing(turn, messages[turn.id], label, siblings[turn.id]), self.growing.get(turn.id)
+            draw, growing = self._drawing(turn, messages[turn.id], label, *around[turn.id]), self.growing.get(turn.id)
             for watcher in audience.get(turn.thread_id, ()):
                 watcher.show_section(turn.id, draw, growing)
 
-    def _drawing(self, turn: Turn, messages: list[Message], label: str, siblings: list[UUID]) -> Callable[[], str]:
+    def _drawing(
+        self, turn: Turn, messages: list[Message], label: str, siblings: list[UUID], summary: Compaction | None
+    ) -> Callable[[], str]:
         """Draws the turn as it is when asked; drawn once for all watchers that ask for the same state."""
         drawn: tuple[int, str] | None = None
 
@@ -242,7 +258,7 @@ class Tailer:
                 if not turn.on_path:  # taken back, or another version is read now
                     html = str(frames.withdrawn(turn))
                 else:
-                    html = str(frames.section(frames.turn_view(turn, messages, growing, label, siblings)))
+                    html = str(frames.section(frames.turn_view(turn, messages, growing, label, siblings, summary)))
                 drawn = (version, html)
             return drawn[1]
 

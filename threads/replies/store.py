@@ -155,9 +155,18 @@ UNION ALL SELECT 0, 'summary', to_jsonb(summary) FROM summary
 UNION ALL SELECT 0, 'undone', 'true'::jsonb FROM summaries WHERE undone
 ORDER BY seq
 """
+# The turns that hold a cutoff change with it: pages draw the marker there.
 KEEP_SUMMARY = """
-INSERT INTO threads_compaction (id, thread_id, through_seq, summary, model, usage, cost_micros, created_at)
-VALUES (%(id)s, %(thread)s, %(through)s, %(summary)s, %(model)s, %(usage)s, %(cost)s, now())
+WITH kept AS (
+    INSERT INTO threads_compaction (id, thread_id, through_seq, summary, model, usage, cost_micros, created_at)
+    VALUES (%(id)s, %(thread)s, %(through)s, %(summary)s, %(model)s, %(usage)s, %(cost)s, now())
+    RETURNING thread_id, through_seq
+), ends AS (
+    SELECT thread_id, through_seq FROM kept
+    UNION SELECT thread_id, through_seq FROM threads_compaction WHERE thread_id = %(thread)s AND undone_at IS NULL
+)
+UPDATE threads_turn t SET changed_at = now() FROM ends JOIN threads_message m ON m.thread_id = ends.thread_id AND m.seq = ends.through_seq
+WHERE t.id = m.turn_id
 """
 BEAT = """
 INSERT INTO threads_runner (name, started_at, seen_at, live_turns, capacity, draining)
