@@ -75,6 +75,7 @@ def _page(request: HttpRequest, thread: Thread, page: TurnPage) -> dict[str, Any
         "chosen_model": chosen,
         "spent_micros": thread.cost_micros,
         "request_id": uuid.uuid4(),
+        "again_id": uuid.uuid4(),
         "rendered_ms": time.time_ns() // 1_000_000,
         "draft": DRAFT,
         "deleted": _just_deleted(request),

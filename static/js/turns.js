@@ -5,16 +5,15 @@ const messages = document.getElementById("messages");
 const gauge = document.getElementById("gauge");
 const region = document.getElementById("announce");
 const picker = document.getElementById("model");
+const live = document.getElementById("live");
 const heard = new Map(); // turn id → blocks announced so far, while it runs
 const running = (turn) => ["queued", "running", "waiting"].includes(turn.dataset.status);
 const number = (turn) => Number(turn.dataset.number);
 const all = () => [...messages.children];
 
 let spent = Number(gauge.dataset.spent);
-const counted = new Set(all().filter((turn) => !running(turn)).map((turn) => turn.dataset.turn));
-const first = Math.min(...all().map(number), Infinity);
-let newest = Math.max(...all().filter((turn) => !running(turn)).map(number), -1);
-let unread = "unread" in document.getElementById("live").dataset;
+let newest = Number(live.dataset.turns); // what was asked before is counted already, on whichever branch it is
+let unread = "unread" in live.dataset;
 
 const dollars = (micros, digits = 2) => `$${(micros / 1e6).toFixed(!micros || micros >= 1e4 ? digits : Math.max(digits, 4))}`;
 
@@ -45,7 +44,7 @@ function localTimes(root) {
   }
 }
 
-const blocks = (turn) => [...turn.querySelectorAll(".answer > :not(.open)")];
+const blocks = (turn) => [...turn.querySelectorAll(".message > .answer > :not(.open)")];
 
 function arrived(turn) {
   localTimes(turn);
@@ -58,12 +57,9 @@ function arrived(turn) {
     return;
   }
   heard.delete(id);
-  if (number(turn) >= first && !counted.has(id)) {
-    counted.add(id);
-    for (const message of turn.querySelectorAll("[data-cost]")) spent += Number(message.dataset.cost);
-  }
   newest = Math.max(newest, number(turn));
   if (fresh) {
+    for (const message of turn.querySelectorAll("[data-cost]")) spent += Number(message.dataset.cost);
     unread = true;
     markRead();
   }
