@@ -76,6 +76,8 @@ function keepPlace() {
 }
 for (const kind of ["wheel", "touchmove", "keydown"]) addEventListener(kind, () => { hold = null; }, { passive: true });
 
+new ResizeObserver(keepPlace).observe(scroller.firstElementChild); // formulas come a moment later
+
 // --- editing in place ---
 
 let editing = null; // { turn, text, id, saving, back }
