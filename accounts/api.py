@@ -24,7 +24,7 @@ CAP = Field(default=None, ge=0, le=1_000_000_000, allow_inf_nan=False, descripti
 
 
 class Mint(Schema):
-    name: str = Field(min_length=1, max_length=200)
+    name: str = Field(min_length=1, max_length=400)
     scope: Literal["standard", "admin", "master"] = "standard"
     max_spend_usd: Usd = CAP
 

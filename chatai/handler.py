@@ -10,7 +10,8 @@ import contextlib
 import contextvars
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any, TypeVar
 
 from django.conf import settings
 from django.core.exceptions import RequestAborted, RequestDataTooBig
@@ -40,9 +41,13 @@ class ThreadedHandler(ASGIHandler):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         hints.bind_loop()
         try:
-            body = await self.read_body(receive)
+            body, size = await self._read(receive)
         except RequestAborted:
             return
+        if size > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            # Said in a header, where Django looks for it: whoever asks for the body gets its refusal.
+            headers = [pair for pair in scope["headers"] if pair[0] != b"content-length"]
+            scope = {**scope, "headers": [*headers, (b"content-length", str(size).encode())]}
         try:
             set_script_prefix(get_script_prefix(scope))
             request, refusal = self.create_request(scope, body)
@@ -59,6 +64,25 @@ class ThreadedHandler(ASGIHandler):
                 await self._in_thread(response.close)
         finally:
             body.close()
+
+    async def _read(self, receive: Receive) -> tuple[IO[bytes], int]:
+        """The body and its size; of one that is too large nothing is kept. Raises RequestAborted."""
+        body = SpooledTemporaryFile(settings.FILE_UPLOAD_MAX_MEMORY_SIZE)  # noqa: SIM115 - closed with the request
+        size = 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                body.close()
+                raise RequestAborted
+            size += len(message.get("body", b""))
+            if size <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+                body.write(message.get("body", b""))
+            elif body.tell():
+                body.seek(0)
+                body.truncate()
+            if not message.get("more_body", False):
+                body.seek(0)
+                return body, size
 
     async def _send_while_there(self, response: HttpResponseBase, receive: Receive, send: Send) -> None:
         """A stream ends with its reader: nothing is produced for a connection that is gone."""

@@ -15,12 +15,10 @@ from pydantic import Field
 
 from accounts.access import key_of
 from threads import actions
-from threads.message_api import router as messages_router
 from threads.models import Thread
 from threads.wire import thread_row
 
 router = Router()
-router.add_router("", messages_router)
 
 METADATA_BYTES = 16 * 1024
 THREADS = ["threads"]
@@ -123,7 +121,7 @@ def delete(request: HttpRequest, thread_id: UUID) -> dict[str, Any]:
     return {"id": str(thread_id), "object": "thread", "deleted": True}
 
 
-@router.delete("/end-users/{str:end_user_id}", response=dict[str, Any], tags=THREADS, summary="Erase all threads of one end user")
+@router.delete("/end-users/{path:end_user_id}", response=dict[str, Any], tags=THREADS, summary="Erase all threads of one end user")
 def delete_end_user(request: HttpRequest, end_user_id: str) -> dict[str, Any]:
     deleted = actions.delete_end_user(key_of(request), end_user_id)
     return {"id": end_user_id, "object": "end_user", "deleted": True, "threads": deleted}

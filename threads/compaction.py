@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from chatai.lib import hints
@@ -88,8 +89,8 @@ def room_for_history(context_window: int, max_tokens: int) -> int:
 
 def current(thread: Thread) -> Compaction | None:
     """The summary in force: the newest that is not undone and whose cutoff lies on the path."""
-    on_path = Message.objects.filter(thread=thread, on_path=True).values("seq")
-    return Compaction.objects.filter(thread=thread, undone_at=None, through_seq__in=on_path).order_by("-through_seq").first()
+    on_path = Exists(Message.objects.filter(thread=thread, on_path=True, seq=OuterRef("through_seq")))
+    return Compaction.objects.filter(on_path, thread=thread, undone_at=None).order_by("-through_seq").first()
 
 
 def undo(user: User, compaction_id: UUID) -> UUID:

@@ -137,6 +137,7 @@ class Turn(models.Model):
     error_message = models.TextField(blank=True)
     usage = models.JSONField(default=dict)
     cost_micros = models.BigIntegerField(default=0)
+    outline = models.BinaryField(default=b"", db_default=b"", help_text="What of the journal outlives it (see outline.py).")
     created_at = models.DateTimeField(default=timezone.now)
     changed_at = models.DateTimeField(default=timezone.now, help_text="Any change of state; watchers look for what is newer.")
     started_at = models.DateTimeField(null=True, blank=True)
@@ -192,6 +193,10 @@ class MessageQuerySet(models.QuerySet["Message"]):
         rows = rows.filter(seq__gt=after) if after is not None else rows
         rows = rows.filter(seq__lt=before) if before is not None else rows
         return rows.exclude(role="user", content__0__type="tool_result") if visible else rows
+
+    def settled(self) -> MessageQuerySet:
+        """Without an answer that is still being written."""
+        return self.exclude(status="streaming")
 
     def page_before(self, seq: int | None, limit: int) -> MessageQuerySet:
         """The newest `limit` rows of the path below `seq` (or of all), newest first; one index range whatever the thread's length."""

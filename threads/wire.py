@@ -69,6 +69,7 @@ def final_message(message: Message, turn: Turn) -> dict[str, Any]:
             "hit_max_iterations": False,
             "cost_micros": turn.cost_micros,
             "request_id": turn.request_id,
+            "status": turn.status,
         },
     }
 

@@ -42,7 +42,14 @@ SELECT {TURN_FIELDS}, c.label FROM threads_turn t LEFT JOIN threads_catalogmodel
 WHERE t.thread_id = %(thread)s AND (t.id = (SELECT active_turn_id FROM threads_thread WHERE id = %(thread)s) OR t.status = 'queued')
 ORDER BY t.number LIMIT %(most)s
 """
-TURN = f"SELECT {TURN_FIELDS}, '' AS label FROM threads_turn t WHERE t.id = %(turn)s"
+TURN = f"""
+SELECT {TURN_FIELDS}, t.outline, '' AS label FROM threads_turn t JOIN threads_thread th ON th.id = t.thread_id
+WHERE t.id = %(turn)s AND th.deleted_at IS NULL
+"""
+ANSWER = (
+    f"SELECT {MESSAGE_FIELDS}, stop_reason FROM threads_message WHERE turn_id = %(turn)s AND role = 'assistant' ORDER BY seq DESC LIMIT 1"
+)
+NEWEST_EVENT = "SELECT index FROM threads_turnevent WHERE ring = %(ring)s AND turn_id = %(turn)s ORDER BY index DESC LIMIT 1"
 MESSAGES = f"SELECT {MESSAGE_FIELDS} FROM threads_message WHERE turn_id = ANY(%(turns)s) ORDER BY seq NULLS FIRST, role DESC"
 # Siblings share a parent; the first turns of a thread have none. The summary in force is drawn at the turn that it ends with.
 AROUND = """
@@ -148,8 +155,19 @@ class Feed:
         return [(readers[row["place"]], row["payloads"]) for row in await self._rows(EVENTS, values)]
 
     async def turn(self, turn_id: UUID) -> Turn | None:
+        """None when it is gone, its thread deleted included."""
         turns = _turns(await self._rows(TURN, {"turn": turn_id}))
         return turns[0][0] if turns else None
+
+    async def answer(self, turn_id: UUID) -> Message | None:
+        """The turn's last message of the assistant."""
+        rows = await self._rows(ANSWER, {"turn": turn_id})
+        return Message(**rows[0]) if rows else None
+
+    async def newest_event(self, ring: int, turn_id: UUID) -> int | None:
+        """Index of the last event in the turn's journal; None when it was emptied."""
+        rows = await self._rows(NEWEST_EVENT, {"ring": ring, "turn": turn_id})
+        return rows[0]["index"] if rows else None
 
     async def sessions(self, keys: list[str]) -> set[str]:
         return {row["session_key"] for row in await self._rows(SESSIONS, {"keys": keys})}

@@ -3,32 +3,63 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
+import psycopg
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
 from chatai.lib import wire
 from threads.blocks import dump_json
-from threads.live.follow import follow, synthesised
+from threads.live.follow import follow
 from threads.live.tailer import tailer
-from threads.models import Message, Turn, TurnEvent
+from threads.live.upstream import deleted, failure
+from threads.models import Turn
+from threads.outline import told_again
+
+logger = logging.getLogger(__name__)
 
 KEEP_ALIVE = 15.0  # seconds; routers of Heroku-style hosts cut a stream that is silent for 55
-START_PATIENCE = 2.0  # seconds that the headers may wait for the turn to start
+START_PATIENCE = 2.0  # seconds that the headers may wait for the turn to start,
+EVENT_PATIENCE = 10.0  # and for its first event: a provider's refusal can still be an HTTP status then
 LOOK_EVERY = 0.5  # seconds, when no hint tells of a change
 PING = b": keep-alive\n\n"
-WITHDRAWN = {"type": "qlaud.done", "iterations": 0, "hit_max_iterations": False, "incomplete": True}
+FAILED = b"event: qlaud.error\n"
+GONE = dump_json({"type": "qlaud.done", "iterations": 0, "hit_max_iterations": False, "incomplete": True})
 
 
-async def turn_stream(turn_id: UUID, thread_id: UUID, after: int, position: int) -> HttpResponseBase:
-    """All events of a turn behind index `after`, live. `position`: turns before it in the queue (0: it starts now)."""
-    turn = await started(turn_id, thread_id, START_PATIENCE if position == 0 else 0)
-    return event_stream(_events(turn, after, position), turn_headers(turn))
+class TurnGone(Exception):  # noqa: N818 - people may delete what they like
+    """The turn was deleted with its conversation."""
+
+
+async def turn_stream(turn_id: UUID, thread_id: UUID, after: int | None, position: int) -> HttpResponseBase:
+    """All events of a turn behind index `after` (None: from the start, and the first failure as a status), live.
+
+    `position`: turns before it in the queue (0: it starts now).
+    """
+    try:
+        turn = await started(turn_id, thread_id, START_PATIENCE if position == 0 else 0)
+        events = _events(turn, -1 if after is None else after, position)
+        first = await anext(events, b"")
+        if after is None and first.startswith(FAILED):
+            await events.aclose()
+            return failure(await finished(turn_id, thread_id, EVENT_PATIENCE))
+    except TurnGone:
+        return deleted()
+    return event_stream(_chained(first, events), turn_headers(turn))
+
+
+async def _chained(first: bytes, events: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
+    async with contextlib.aclosing(events):
+        if first:
+            yield first
+        async for event in events:
+            yield event
 
 
 def event_stream(events: AsyncIterator[bytes], headers: dict[str, str]) -> StreamingHttpResponse:
@@ -50,67 +81,88 @@ def event_bytes(index: int | str | None, payload: str) -> bytes:
     return f"{head}data: {payload}\n\n".encode()
 
 
-async def _events(turn: Turn, after: int, position: int) -> AsyncIterator[bytes]:
-    if turn.status == Turn.Status.QUEUED:
-        body: dict[str, Any] = {"type": wire.EVENT_QUEUED, "position": position, "turn_id": str(turn.pk), "thread_id": str(turn.thread_id)}
-        yield event_bytes(None, dump_json(body))
-        while (turn := await started(turn.pk, turn.thread_id, KEEP_ALIVE)).status == Turn.Status.QUEUED:
+async def _events(turn: Turn, after: int, position: int) -> AsyncGenerator[bytes]:
+    try:
+        if turn.status == Turn.Status.QUEUED:
+            yield _queued(turn, position)
+            while (turn := await started(turn.pk, turn.thread_id, KEEP_ALIVE)).status == Turn.Status.QUEUED:
+                yield PING
+        if turn.ring is None:  # withdrawn before it started
+            if after < 0:
+                yield event_bytes(0, GONE)
+            return
+        patience = EVENT_PATIENCE if after < 0 else KEEP_ALIVE
+        while (left := await _left(turn, after)) is None:
+            async with contextlib.aclosing(follow(tailer(), turn, after, patience)) as batches:
+                async for batch in batches:
+                    for index, payload in batch:
+                        yield event_bytes(index, payload)
+                        after = index
+                    if not batch:
+                        break
+                else:
+                    return
             yield PING
-    if turn.ring is None:  # withdrawn before it started
-        yield event_bytes(0, dump_json(WITHDRAWN))
-        return
-    stored = await sync_to_async(_stored_only)(turn)
-    if stored is not None:
-        for index, payload in list(enumerate(stored))[after + 1 :]:
+            patience, turn = KEEP_ALIVE, await look(turn.pk)
+        for index, payload in left:
             yield event_bytes(index, payload)
-        return
-    async for batch in follow(tailer(), turn, after, KEEP_ALIVE):
-        for index, payload in batch:
-            yield event_bytes(index, payload)
-        if not batch:
-            yield PING
+    except TurnGone:
+        yield event_bytes(None, GONE)
 
 
-def _stored_only(turn: Turn) -> list[str] | None:
-    """The events made from the stored answer when the journal of a finished turn is gone, else None."""
-    if not turn.over or turn.ring is None or TurnEvent.objects.filter(ring=turn.ring, turn=turn).exists():
+def _queued(turn: Turn, position: int) -> bytes:
+    body: dict[str, Any] = {"type": wire.EVENT_QUEUED, "position": position, "turn_id": str(turn.pk), "thread_id": str(turn.thread_id)}
+    return event_bytes(None, dump_json(body))
+
+
+async def _left(turn: Turn, after: int) -> list[tuple[int, str]] | None:
+    """What is left to say of a turn that nothing more will be written of; None when its journal is to be followed."""
+    assert turn.ring is not None
+    if not turn.over:
         return None
-    answer = Message.objects.filter(turn=turn, role=Message.Role.ASSISTANT).order_by("-seq").first()
-    return synthesised(turn, answer) if answer else []
+    async with tailer().reads() as feed:
+        newest = await feed.newest_event(turn.ring, turn.pk)
+        if newest is not None:
+            return [] if after >= newest else None
+        answer = await feed.answer(turn.pk)
+    return list(enumerate(told_again(turn, answer)))[after + 1 :]
 
 
-def last_index(turn: Turn) -> int:
-    """Index of the last event of a finished turn, as a resume would bring it."""
-    stored = _stored_only(turn)
-    if stored is not None or turn.ring is None:
-        return len(stored or []) - 1
-    newest = TurnEvent.objects.filter(ring=turn.ring, turn=turn).order_by("-index").values_list("index", flat=True).first()
-    return -1 if newest is None else newest
+async def look(turn_id: UUID) -> Turn:
+    """The turn as it is now. Raises TurnGone."""
+    async with tailer().reads() as feed:
+        turn = await feed.turn(turn_id)
+    if turn is None:
+        raise TurnGone
+    return turn
 
 
 async def started(turn_id: UUID, thread_id: UUID, patience: float) -> Turn:
-    """The turn once it has started, or as it is after `patience` seconds."""
+    """The turn once it has started, or as it is after `patience` seconds. Raises TurnGone."""
     return await _until(lambda turn: turn.status != Turn.Status.QUEUED, turn_id, thread_id, patience)
 
 
 async def finished(turn_id: UUID, thread_id: UUID, patience: float) -> Turn:
-    """The turn once it is over, or as it is after `patience` seconds."""
+    """The turn once it is over, or as it is after `patience` seconds. Raises TurnGone."""
     return await _until(lambda turn: turn.over, turn_id, thread_id, patience)
 
 
-async def _until(reached: Any, turn_id: UUID, thread_id: UUID, patience: float) -> Turn:
+async def _until(reached: Callable[[Turn], bool], turn_id: UUID, thread_id: UUID, patience: float) -> Turn:
     until = time.monotonic() + patience
     with tailer().bell(thread_id) as bell:
         while True:
             bell.clear()
-            turn = await tailer().turn(turn_id)
-            if turn is None:
-                raise LookupError(f"turn {turn_id} is gone")
-            left = until - time.monotonic()
-            if reached(turn) or left <= 0:
-                return turn
             try:
-                async with asyncio.timeout(min(left, LOOK_EVERY)):
+                turn = await look(turn_id)
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                if time.monotonic() > until:
+                    raise
+                logger.warning("waiting for PostgreSQL: %s", type(error).__name__)
+            else:
+                if reached(turn) or time.monotonic() >= until:
+                    return turn
+            try:
+                async with asyncio.timeout(min(max(until - time.monotonic(), 0), LOOK_EVERY)):
                     await bell.wait()
             except TimeoutError:
                 continue

@@ -102,9 +102,11 @@ class Tailer:
 
     # --- other readers ----------------------------------------------------------------------------------------------------
 
-    async def turn(self, turn_id: UUID) -> Turn | None:
+    @contextlib.asynccontextmanager
+    async def reads(self) -> AsyncIterator[Feed]:
+        """The feed for a few statements of one's own."""
         async with self.in_use:
-            return await self.feed.turn(turn_id)
+            yield self.feed
 
     @contextlib.asynccontextmanager
     async def reading(self, reader: Reader) -> AsyncIterator[None]:

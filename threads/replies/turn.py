@@ -117,8 +117,9 @@ class LiveTurn:
         """Rebuild what an earlier attempt left in the journal. False: the turn must end with what is there."""
         async with self.pool.connection() as connection:
             payloads = await store.events(connection, self.claimed.ring, self.claimed.id)
-        for payload in payloads:
-            self.partial.add(load_event(payload))
+        for event in map(load_event, payloads):
+            self.partial.add(event)
+            self.line.outline.add(event)
         self.line.index = len(payloads)
         if self.claimed.attempts > settings.MAX_ATTEMPTS:
             return False
@@ -174,6 +175,8 @@ class LiveTurn:
         if error is not None:
             final.append(TurnError(message=error.message, status=error.status, kind=error.kind))
         final.append(self._done(ending, cost))
+        for event in final:
+            self.line.outline.add(event)
         values = {
             "turn": self.claimed.id,
             "answer": self.claimed.answer_id,
@@ -190,6 +193,7 @@ class LiveTurn:
             "worth_title": _has_text(content),
             "indexes": list(range(self.line.index, self.line.index + len(final))),
             "payloads": [dump_event(event) for event in final],
+            "outline": bytes(self.line.outline.data),
         }
         await self._store(values)
 
