@@ -4,23 +4,35 @@ import hashlib
 import secrets
 from datetime import timedelta
 from decimal import Decimal
+from uuid import UUID
 
 from django.conf import settings
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from accounts.models import ApiKey, User
+from chatai.lib.ids import uuid7
 
 MARK = "qlk_live_"
 TOUCH_EVERY = timedelta(minutes=1)  # how exact `last_used_at` is; a write per request would cost more than it tells
 
 
 def mint(
-    user: User, name: str, scope: str = ApiKey.Scope.STANDARD, max_spend_micros: int | None = None, personal: bool = False
+    user: User,
+    name: str,
+    scope: str = ApiKey.Scope.STANDARD,
+    max_spend_micros: int | None = None,
+    personal: bool = False,
+    *,
+    id: UUID | None = None,
 ) -> tuple[ApiKey, str]:
-    """A new key and its secret, which exists nowhere else. The cap is for its lifetime, in micro-dollars; None means none."""
+    """A new key and its secret, which exists nowhere else. The cap is for its lifetime, in micro-dollars; None means none.
+
+    With an `id` that is taken: django.db.IntegrityError.
+    """
     secret = MARK + secrets.token_hex(32)
     key = ApiKey.objects.create(
+        id=id or uuid7(),
         user=user,
         name=name,
         digest=_digest(secret),

@@ -1,4 +1,5 @@
 // What happens when a turn arrives or finishes: times, the gauge, the announcement, the mark that it was read.
+import { toClipboard } from "./clipboard.js";
 import { does, post } from "./does.js";
 
 const messages = document.getElementById("messages");
@@ -105,18 +106,6 @@ const textOf = (control) => {
   const { seq } = control.closest("article").dataset;
   return fetch(`/c/${thread}/text/${seq}`).then((response) => (response.ok ? response.text() : Promise.reject(response)));
 };
-
-async function toClipboard(text) {
-  if (window.ClipboardItem && navigator.clipboard?.write) {
-    // The promise goes in whole: waiting for it first would use up the click that permits writing.
-    return navigator.clipboard.write([new ClipboardItem({ "text/plain": text.then((plain) => new Blob([plain], { type: "text/plain" })) })]);
-  }
-  const area = Object.assign(document.createElement("textarea"), { value: await text });
-  document.body.append(area);
-  area.select();
-  document.execCommand("copy"); // eslint-disable-line -- the only way on plain http
-  area.remove();
-}
 
 does.copy = async (button) => {
   await toClipboard(textOf(button));
