@@ -53,6 +53,10 @@ class Minted(KeyOut):
     secret: str
 
 
+class Revoked(Schema):
+    ok: bool
+
+
 class KeyList(Schema):
     keys: list[KeyOut]
 
@@ -81,7 +85,7 @@ def change(request: HttpRequest, key_id: UUID, payload: Cap) -> dict[str, Any]:
     return row(key)
 
 
-@router.delete("/{uuid:key_id}", response=dict[str, bool], summary="Revoke a key, from the next request on")
+@router.delete("/{uuid:key_id}", response=Revoked, summary="Revoke a key, from the next request on")
 def revoke(request: HttpRequest, key_id: UUID) -> dict[str, bool]:
     keys.revoke(_own(request, key_id))
     return {"ok": True}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -11,10 +11,11 @@ from django.shortcuts import get_object_or_404
 from ninja import Query, Router, Schema
 from ninja.errors import HttpError
 from ninja.responses import Status
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from accounts.access import key_of
 from threads import actions
+from threads.blocks import clean_text
 from threads.models import Thread
 from threads.wire import thread_row
 
@@ -38,7 +39,7 @@ class Change(Schema):
 
 class ThreadOut(Schema):
     id: str
-    object: str
+    object: Literal["thread"]
     end_user_id: str | None
     metadata: dict[str, Any] | None
     title: str | None
@@ -48,20 +49,31 @@ class ThreadOut(Schema):
 
 
 class ThreadList(Schema):
-    object: str
+    object: Literal["list"]
     data: list[ThreadOut]
     has_more: bool
 
 
 class Deleted(Schema):
     id: str
-    object: str
+    object: Literal["thread"]
     deleted: bool
+
+
+class Erased(Schema):
+    id: str
+    object: Literal["end_user"]
+    deleted: bool
+    threads: int
+
+
+class Count(Schema):
+    deleted: int
 
 
 class Wanted(Schema):
     limit: int = Field(20, ge=1, le=200)
-    end_user_id: str | None = None
+    end_user_id: Annotated[str, AfterValidator(clean_text)] | None = None
     before: UUID | None = Field(None, description="Threads that were active before this one.")
 
 
@@ -92,7 +104,7 @@ def list_threads(request: HttpRequest, wanted: Annotated[Wanted, Query()]) -> di
     return {"object": "list", "data": [thread_row(row) for row in rows[: wanted.limit]], "has_more": len(rows) > wanted.limit}
 
 
-@router.delete("/threads/empty", response=dict[str, int], tags=THREADS, summary="Delete threads without messages")
+@router.delete("/threads/empty", response=Count, tags=THREADS, summary="Delete threads without messages")
 def delete_empty(request: HttpRequest) -> dict[str, int]:
     """Those older than a minute, of this key (of the account, for an admin key)."""
     return {"deleted": actions.delete_empty(key_of(request))}
@@ -121,9 +133,9 @@ def delete(request: HttpRequest, thread_id: UUID) -> dict[str, Any]:
     return {"id": str(thread_id), "object": "thread", "deleted": True}
 
 
-@router.delete("/end-users/{path:end_user_id}", response=dict[str, Any], tags=THREADS, summary="Erase all threads of one end user")
+@router.delete("/end-users/{path:end_user_id}", response=Erased, tags=THREADS, summary="Erase all threads of one end user")
 def delete_end_user(request: HttpRequest, end_user_id: str) -> dict[str, Any]:
-    deleted = actions.delete_end_user(key_of(request), end_user_id)
+    deleted = actions.delete_end_user(key_of(request), clean_text(end_user_id))
     return {"id": end_user_id, "object": "end_user", "deleted": True, "threads": deleted}
 
 

@@ -33,7 +33,14 @@ MESSAGES = ["messages"]
 PASSED_ON = ("temperature", "top_p", "top_k", "stop_sequences", "thinking", "tool_choice", "metadata", "output_config", "service_tier")
 DIGITS = re.compile(r"[0-9]{1,18}")
 MOST = 2**31 - 1
-STREAM = {"text/event-stream": {"schema": {"type": "string", "description": "Server-sent events: docs/api.md, Streaming."}}}
+# One event of a stream, as the description of the API has it.
+EVENT = {
+    "type": "object",
+    "description": "A server-sent event; `data` is JSON with the event's name as `type`. See docs/api.md.",
+    "required": ["event", "data"],
+    "properties": {"event": {"type": "string"}, "id": {"type": "string"}, "data": {"type": "string"}},
+}
+STREAM = {"text/event-stream": {"schema": EVENT}}
 
 
 def _digits(value: Any) -> Any:

@@ -2,32 +2,77 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from django.core.files.storage import default_storage
-from django.http import FileResponse, HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
-from ninja import Router
+from ninja import Router, Schema
 
 from accounts.access import key_of
-from threads.attachments import path_of
+from threads.attachments import FILE_PREFIX, path_of
 from threads.models import CatalogModel, StoredFile
 from threads.providers.catalog import offered
 
 router = Router(tags=["models"])
 
 CAPABILITIES = (("tools", "function-calling"), ("thinking", "reasoning"), ("vision", "vision"))
+BYTES = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
 
 
-@router.get("/models", response=dict[str, Any], summary="Models, in OpenAI's shape")
+class ModelOut(Schema):
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+
+
+class ModelList(Schema):
+    object: Literal["list"]
+    data: list[ModelOut]
+
+
+class Maker(Schema):
+    slug: str
+    display_name: str
+
+
+class Host(Schema):
+    provider: str
+    input_per_mtok_usd: float
+    output_per_mtok_usd: float
+    throughput_score: float | None
+    verified_tools_ok: bool
+
+
+class CatalogEntry(Schema):
+    slug: str
+    display_name: str
+    author: str
+    description: str
+    task: str
+    capabilities: list[str]
+    context_window: int
+    default_max_tokens: int
+    hosts: list[Host]
+
+
+class Catalog(Schema):
+    providers: list[Maker]
+    models: list[CatalogEntry]
+    markup_multiplier: float
+    generated_at: str
+
+
+@router.get("/models", response=ModelList, summary="Models, in OpenAI's shape")
 def models(request: HttpRequest) -> dict[str, Any]:
     data = [{"id": row.slug, "object": "model", "created": 0, "owned_by": row.provider} for row in offered()]
     return {"object": "list", "data": data}
 
 
-@router.get("/catalog", auth=None, response=dict[str, Any], summary="Models with prices and abilities; no key needed")
+@router.get("/catalog", auth=None, response=Catalog, summary="Models with prices and abilities; no key needed")
 def catalog(request: HttpRequest) -> dict[str, Any]:
     rows = offered()
     providers = [{"slug": slug, "display_name": slug.title()} for slug in dict.fromkeys(row.provider for row in rows)]
@@ -55,18 +100,27 @@ def _entry(row: CatalogModel) -> dict[str, Any]:
 
 
 @router.get(
-    "/files/{file_id}/content", response=dict[str, Any], tags=["messages"], summary="The bytes of an image or document of a message"
+    "/files/{file_id}/content",
+    response={200: None},
+    tags=["messages"],
+    summary="The bytes of an image or document of a message",
+    openapi_extra={"responses": {200: {"content": BYTES}}},
 )
-def content(request: HttpRequest, file_id: str) -> FileResponse:
+def content(request: HttpRequest, file_id: str) -> HttpResponse:
     file = get_object_or_404(StoredFile.objects.for_key(key_of(request)), pk=_uuid(file_id))
-    response = FileResponse(default_storage.open(path_of(file)), content_type=file.media_type)
-    response["Content-Disposition"] = f'inline; filename="{file_id}"'
+    try:
+        with default_storage.open(path_of(file)) as stored:
+            body = stored.read()
+    except FileNotFoundError as error:
+        raise Http404 from error
+    response = HttpResponse(body, content_type=file.media_type)
+    response["Content-Disposition"] = f'inline; filename="{FILE_PREFIX}{file.pk.hex}"'
     response["X-Content-Type-Options"] = "nosniff"
     return response
 
 
 def _uuid(file_id: str) -> UUID:
     try:
-        return UUID(hex=file_id.removeprefix("file_"))
-    except ValueError:
-        return UUID(int=0)
+        return UUID(hex=file_id.removeprefix(FILE_PREFIX))
+    except ValueError as error:
+        raise Http404 from error

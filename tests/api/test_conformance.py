@@ -186,7 +186,8 @@ def test_12_a_caller_that_hangs_up_changes_nothing(admin: Caller) -> None:
     thread_id = admin.thread()
     with admin.stream(thread_id, "[[tokens=40 delay=10]]") as stream:
         next(iter(stream))
-    rows = until(lambda: rows if len(rows := admin.messages(thread_id)["data"]) == 2 else None, 10, "the answer is there")
+    until(lambda: len(admin.messages(thread_id)["data"]) == 2, 10, "the answer is there")
+    rows = admin.messages(thread_id)["data"]
     assert rows[1]["content"][0]["text"].split() == [f"w{number}" for number in range(40)]
     assert rows[1]["status"] == "complete"
 
