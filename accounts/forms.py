@@ -12,7 +12,7 @@ from django.contrib.auth.password_validation import MinimumLengthValidator
 from django.http import HttpRequest
 
 from accounts import preferences
-from accounts.models import User
+from accounts.models import ApiKey, User
 
 if TYPE_CHECKING:
     UserForm = forms.ModelForm[User]
@@ -73,6 +73,36 @@ class ChatForm(UserForm):
         model = self.fields["default_model"]
         assert isinstance(model, forms.ChoiceField)
         model.choices = [("", "The site's default"), *preferences.model_choices()]
+
+
+class KeyForm(forms.Form):
+    """What a new API key is. Its id comes with the form, so that a form sent twice makes one key."""
+
+    id = forms.UUIDField(widget=forms.HiddenInput)
+    name = forms.CharField(
+        max_length=200,
+        label="Name",
+        help_text="For you to know it by, such as the app that uses it.",
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    scope = forms.ChoiceField(
+        label="Scope",
+        choices=[
+            (ApiKey.Scope.STANDARD, "Standard: makes threads and sees only those"),
+            (ApiKey.Scope.ADMIN, "Admin: sees every thread of your account, makes and revokes its keys"),
+        ],
+        widget=forms.RadioSelect,
+    )
+    max_spend_usd = forms.DecimalField(
+        required=False,
+        min_value=0,
+        max_value=1_000_000_000,
+        max_digits=16,
+        decimal_places=6,
+        label="Cap in dollars",
+        help_text="What it may spend in its whole life. Empty means no cap of its own; your account's budget always applies.",
+        widget=forms.NumberInput(attrs={"step": "any", "inputmode": "decimal", "placeholder": ""}),
+    )
 
 
 class CloseAccountForm(forms.Form):

@@ -4,30 +4,57 @@ import hashlib
 import secrets
 from datetime import timedelta
 from decimal import Decimal
+from uuid import UUID
 
 from django.conf import settings
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
 from accounts.models import ApiKey, User
+from chatai.lib.ids import uuid7
 
 MARK = "qlk_live_"
 TOUCH_EVERY = timedelta(minutes=1)  # how exact `last_used_at` is; a write per request would cost more than it tells
 
 
 def mint(
-    user: User, name: str, scope: str = ApiKey.Scope.STANDARD, max_spend_micros: int | None = None, personal: bool = False
+    user: User,
+    name: str,
+    scope: str = ApiKey.Scope.STANDARD,
+    max_spend_micros: int | None = None,
+    personal: bool = False,
+    *,
+    id: UUID | None = None,
 ) -> tuple[ApiKey, str]:
-    """A new key and its secret, which exists nowhere else. The cap is for its lifetime, in micro-dollars; None means none."""
+    """A new key and its secret, which exists nowhere else. The cap is for its lifetime, in micro-dollars; None means none.
+
+    With an `id` that is taken: django.db.IntegrityError.
+    """
     secret = MARK + secrets.token_hex(32)
     key = ApiKey.objects.create(
+        id=id or uuid7(),
         user=user,
         name=name,
         digest=_digest(secret),
-        prefix=f"{secret[:13]}…{secret[-4:]}",
+        prefix=_prefix(secret),
         scope=ApiKey.Scope(scope),
         max_spend_micros=max_spend_micros,
         personal=personal,
     )
+    return key, secret
+
+
+def mint_once(
+    minter: ApiKey, idempotency_key: str, *, name: str, scope: str = ApiKey.Scope.STANDARD, max_spend_micros: int | None = None
+) -> tuple[ApiKey, str]:
+    """As `mint`, for an app that may have to repeat itself: with an idempotency key the secret follows from it, the minting key
+    and the server's own secret, so that a repetition finds the key that is there already (whose fields may be others)."""
+    if not idempotency_key:
+        return mint(minter.user, name, scope, max_spend_micros)
+    message = f"{minter.pk}\n{idempotency_key}"
+    secret = MARK + salted_hmac("accounts.keys.mint_once", message, algorithm="sha256").hexdigest()
+    fields = {"user": minter.user, "name": name, "scope": ApiKey.Scope(scope), "max_spend_micros": max_spend_micros}
+    key, _ = ApiKey.objects.get_or_create(digest=_digest(secret), defaults={**fields, "prefix": _prefix(secret)})
     return key, secret
 
 
@@ -60,6 +87,10 @@ def revoke(key: ApiKey) -> None:
 
 def micros(usd: Decimal) -> int:
     return int(usd * 1_000_000)
+
+
+def _prefix(secret: str) -> str:
+    return f"{secret[:13]}…{secret[-4:]}"
 
 
 def _touch(key: ApiKey) -> None:

@@ -84,7 +84,7 @@ class ApiKey(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_keys")
-    name = models.CharField(max_length=200)
+    name = models.CharField(max_length=400)
     digest = models.BinaryField(max_length=32, unique=True)
     prefix = models.CharField(max_length=24, help_text="First characters, an ellipsis and the last four; safe to show.")
     scope = models.CharField(max_length=8, choices=Scope, default=Scope.STANDARD)

@@ -47,6 +47,7 @@ INSTALLED_APPS = [
     "allauth.socialaccount.providers.github",
     "allauth.mfa",
     "allauth.usersessions",
+    "ninja",
     "channels",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -61,6 +62,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "chatai.health.Probes",
     "chatai.middleware.SecurityHeaders",
+    "chatai.edge.ApiEdge",
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -155,7 +157,7 @@ DRAIN_SECONDS = env.integer("DRAIN_SECONDS", 20)
 MAX_TURN_SECONDS = env.integer("MAX_TURN_SECONDS", 3600, minimum=10)
 RESUME_WINDOW_SECONDS = 3600
 PAGE_SIZE = 30
-DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = 32 * 1024 * 1024  # bytes; the API takes this much only with files (see chatai/api.py)
 
 # --- Background work --------------------------------------------------------------------------------------------------
 CELERY_BROKER_URL = REDIS_URL or "redis://127.0.0.1:6379"

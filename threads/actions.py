@@ -2,207 +2,137 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-import msgspec
-from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
 from chatai.lib import hints
 from chatai.lib.ids import uuid7
-from threads import load
-from threads.blocks import Block, clean, clean_text, text_of
+from threads import branches
+from threads.admission import Admission, OnBusy, admit_turn, request_stop
+from threads.blocks import Block, clean, clean_text, dump_json, text_of
+from threads.branches import switch
 from threads.models import Message, Thread, Turn
-from threads.providers.catalog import is_offered, model_info
+from threads.refusals import Refused, missing
 
 if TYPE_CHECKING:
     from accounts.models import ApiKey, User
-    from threads.providers.base import ModelInfo
 
-TITLE_WORDS = 60  # characters of the first message that stand in for a title
-
-
-class Refused(Exception):  # noqa: N818 - it is an answer, not a fault
-    """The request cannot be done. `message` is a sentence for the person, `status` what an HTTP door answers."""
-
-    def __init__(self, status: int, kind: str, message: str, retry_after: int | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.kind = kind
-        self.message = message
-        self.retry_after = retry_after  # seconds
+__all__ = ["Admission", "OnBusy", "Refused", "admit_turn", "switch"]
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
-    turn_id: UUID
-    thread_id: UUID
-    replayed: bool  # the request id was known: nothing new was stored
-    thread_created: bool = False
-
-
-def create_thread(user: User, key: ApiKey | None = None, *, id: UUID | None = None, model: str = "") -> Thread:
+def create_thread(
+    user: User,
+    key: ApiKey | None = None,
+    *,
+    id: UUID | None = None,
+    model: str = "",
+    title: str = "",
+    end_user_id: str | None = None,
+    metadata: dict[str, Any] | None = None,
+) -> Thread:
     """An empty thread of `user`, made with `key` (the person's own key when none is given)."""
     owner_key = key or user.api_keys.filter(personal=True, revoked_at=None).first()
-    return Thread.objects.create(id=id or uuid7(), user=user, key=owner_key, model=model)
+    given = clean({"title": title, "end_user_id": end_user_id, "metadata": metadata, "model": model})
+    source = Thread.TitleSource.USER if title else Thread.TitleSource.WORDS
+    return Thread.objects.create(id=id or uuid7(), user=user, key=owner_key, title_source=source, **given)
 
 
-ADMIT = """
-WITH thread AS (
-    UPDATE threads_thread SET
-        turn_count = turn_count + 1, model = %(model)s, last_active_at = now(), changed_at = now(), archived_at = NULL,
-        title = CASE WHEN title = '' AND title_source = 'words' THEN %(title)s ELSE title END
-    WHERE id = %(thread)s AND user_id = %(user)s AND deleted_at IS NULL
-    RETURNING id, turn_count, key_id
-), turn AS (
-    INSERT INTO threads_turn (id, thread_id, key_id, number, request_id, request_digest, model, options, price, status, epoch,
-        attempts, runner, error_kind, error_message, usage, cost_micros, created_at, changed_at)
-    SELECT %(turn)s, id, coalesce(%(key)s, key_id), turn_count, %(request)s, %(digest)s, %(model)s, %(options)s, %(price)s,
-        'queued', 0, 0, '', '', '', '{}', 0, now(), now()
-    FROM thread
-    ON CONFLICT (thread_id, request_id) DO NOTHING
-    RETURNING id, thread_id
-), messages AS (
-    INSERT INTO threads_message (id, thread_id, turn_id, role, content, status, model, stop_reason, cost_micros, created_at)
-    SELECT m.id, turn.thread_id, turn.id, m.role, m.content, m.status, m.model, '', 0, now()
-    FROM turn, (VALUES
-        (%(question)s::uuid, 'user', %(content)s::jsonb, 'complete', ''),
-        (%(answer)s::uuid, 'assistant', '[]'::jsonb, 'streaming', %(model)s)
-    ) AS m(id, role, content, status, model)
-)
-SELECT (SELECT turn_count FROM thread), (SELECT count(*) FROM turn)
-"""
+def merge_metadata(user: User, thread_id: UUID, metadata: dict[str, Any], most_bytes: int) -> None:
+    """Shallowly: keys given replace, others stay."""
+    with transaction.atomic():
+        thread = Thread.objects.for_user(user).select_for_update(of=("self",)).filter(pk=thread_id).first()
+        if thread is None:
+            raise missing()
+        merged = {**(thread.metadata or {}), **clean(metadata)}
+        if len(dump_json(merged)) > most_bytes:
+            raise Refused(400, "invalid_request_error", f"metadata: at most {most_bytes // 1024} KiB as JSON.")
+        _change(user, thread_id, metadata=merged)
 
 
-def admit_turn(
-    user: User,
-    thread_id: UUID,
-    *,
-    content: str | list[Block],
-    model: str,
-    request_id: str,
-    key: ApiKey | None = None,
-    create: bool = False,
-    options: dict[str, Any] | None = None,
+def set_title(user: User, thread_id: UUID, title: str) -> None:
+    """A title by an app; an empty one clears it, and the next answer names the thread."""
+    if title.strip():
+        rename(user, thread_id, title)
+    else:
+        _change(user, thread_id, title="", title_source=Thread.TitleSource.WORDS)
+
+
+def delete_empty(key: ApiKey) -> int:
+    """Delete the key's threads without a message that are older than a minute; how many."""
+    old = timezone.now() - timedelta(seconds=60)
+    empty = Thread.objects.for_key(key).filter(turn_count=0, created_at__lt=old)
+    return empty.update(deleted_at=timezone.now(), changed_at=timezone.now())
+
+
+def delete_end_user(key: ApiKey, end_user_id: str) -> int:
+    """Delete every thread of one end user of an app; how many. Running turns are stopped first."""
+    ids = list(Thread.objects.for_key(key).filter(end_user_id=end_user_id).values_list("pk", flat=True))
+    for thread_id in ids:
+        delete_thread(key.user, thread_id)
+    return len(ids)
+
+
+def edit(
+    user: User, turn_id: UUID, *, content: str | list[Block], model: str = "", request_id: str, key: ApiKey | None = None
 ) -> Admission:
-    """Store a question and queue its turn, once per (thread, request_id). Raises Refused.
-
-    One statement: the thread's row lock orders the sends and hands out their numbers (two when the thread is new).
-    """
-    info = _known_model(model)
-    blocks = _question(content)
-    _check_request_id(request_id)
-    options = clean(options or {})
-    digest = hashlib.sha256(msgspec.json.encode([blocks, info.slug, options], order="deterministic")).digest()
-    if load.queue_is_full():
-        raise Refused(503, "overloaded_error", "Too many answers are being written right now. Try again in a moment.", load.RETRY_AFTER)
-    turn_id = uuid7()
-    values = {
-        "thread": thread_id,
-        "user": user.pk,
-        "key": key.pk if key else None,
-        "turn": turn_id,
-        "question": uuid7(),
-        "answer": uuid7(),
-        "request": request_id,
-        "digest": digest,
-        "model": info.slug,
-        "title": first_words(text_of(blocks)),
-        "content": msgspec.json.encode(blocks).decode(),
-        "options": msgspec.json.encode(options).decode(),
-        "price": msgspec.json.encode(info.price).decode(),
-    }
-    with transaction.atomic(), connection.cursor() as cursor:
-        if create:
-            _create_if_missing(user, thread_id)
-        cursor.execute(ADMIT, values)
-        number, stored = cursor.fetchone()
-        if number is None:
-            raise _missing()
-        if not stored:
-            transaction.set_rollback(True)  # a replay changes nothing, not even the thread's place in the list
-    if not stored:
-        return _replay(thread_id, request_id, digest)
-    hints.announce("replies", "work")
-    hints.announce("live", "threads", thread_id)
-    return Admission(turn_id, thread_id, replayed=False, thread_created=create and number == 1)
+    """Ask another wording of that turn's question: a sibling of the turn, answered anew. A text replaces the text alone."""
+    turn, question = branches.question_of(user, turn_id)
+    content = branches.reworded(question, content) if isinstance(content, str) else content
+    model = model or turn.model
+    return admit_turn(user, turn.thread_id, content=content, model=model, request_id=request_id, key=key, instead_of=turn_id)
 
 
-def _create_if_missing(user: User, thread_id: UUID) -> None:
-    key = user.api_keys.filter(personal=True, revoked_at=None).values_list("pk", flat=True).first()
-    Thread.objects.bulk_create([Thread(id=thread_id, user=user, key_id=key)], ignore_conflicts=True)
-
-
-def _replay(thread_id: UUID, request_id: str, digest: bytes) -> Admission:
-    turn = Turn.objects.only("id", "request_digest").get(thread_id=thread_id, request_id=request_id)
-    if bytes(turn.request_digest) != digest:
-        raise Refused(422, "idempotency_error", "This request id was already used for another message. Send it again as a new one.")
-    return Admission(turn.id, thread_id, replayed=True)
-
-
-def _known_model(slug: str) -> ModelInfo:
-    info = model_info(slug)
-    if info is None or not is_offered(info):
-        raise Refused(400, "invalid_request_error", "This model is not available. Choose another one.")
-    return info
-
-
-def _question(content: str | list[Block]) -> list[Block]:
-    blocks: list[Block] = clean([{"type": "text", "text": content}] if isinstance(content, str) else content)
-    text = text_of(blocks)
-    if not text.strip() and all(block.get("type") == "text" for block in blocks):
-        raise Refused(400, "invalid_request_error", "The message is empty.")
-    if len(text) > settings.MAX_MESSAGE_CHARS:
-        limit = f"{settings.MAX_MESSAGE_CHARS:,}"
-        raise Refused(413, "request_too_large", f"The message is too long: {len(text):,} characters, and {limit} is the limit.")
-    return blocks
-
-
-def _check_request_id(request_id: str) -> None:
-    if not 1 <= len(request_id) <= 255 or not request_id.isprintable():
-        raise Refused(400, "invalid_request_error", "A request id has 1 to 255 printable characters.")
-
-
-def first_words(text: str) -> str:
-    """A provisional title: the beginning of the first message, cut at a word."""
-    line = " ".join(text.split())
-    if len(line) <= TITLE_WORDS:
-        return line
-    return line[:TITLE_WORDS].rsplit(" ", 1)[0] + "…"
+def regenerate(user: User, turn_id: UUID, *, model: str = "", request_id: str, key: ApiKey | None = None) -> Admission:
+    """Ask the same again, of `model` or the one asked before: a sibling of the turn."""
+    turn, question = branches.question_of(user, turn_id)
+    return admit_turn(
+        user,
+        turn.thread_id,
+        content=question,
+        model=model or turn.model,
+        request_id=request_id,
+        key=key,
+        options=turn.options,
+        instead_of=turn_id,
+    )
 
 
 def stop(user: User, thread_id: UUID) -> None:
     """Ask the running turn to end; what it has written stays. No running turn: nothing to do."""
     thread = _owned(user, thread_id)
-    _request_stop(thread)
+    if thread.active_turn_id is not None:
+        request_stop(thread.active_turn_id)
 
 
-def _request_stop(thread: Thread) -> None:
-    if thread.active_turn_id is None:
-        return
-    running = Turn.objects.filter(pk=thread.active_turn_id, status=Turn.Status.RUNNING, stop_requested_at=None)
-    if running.update(stop_requested_at=timezone.now()):
-        transaction.on_commit(lambda: hints.announce("replies", "stop", thread.active_turn_id))
+def stop_turn(user: User, turn: Turn) -> None:
+    """End one turn: running, it is asked to stop; queued, it is taken back; over, nothing happens."""
+    if turn.status == Turn.Status.QUEUED:
+        withdraw(user, turn.pk)
+        turn.refresh_from_db()
+    elif not turn.over:
+        request_stop(turn.pk)
 
 
 def withdraw(user: User, turn_id: UUID) -> str:
     """Take back a message that is still queued; its text is returned so that it can be edited."""
     turn = Turn.objects.for_user(user).filter(pk=turn_id).first()
     if turn is None:
-        raise _missing()
+        raise missing()
     with transaction.atomic():
         now = timezone.now()
         taken = Turn.objects.filter(pk=turn_id, status=Turn.Status.QUEUED)
-        if taken.update(status=Turn.Status.STOPPED, finished_at=now, changed_at=now) != 1:
+        if taken.update(status=Turn.Status.STOPPED, finished_at=now, changed_at=now, on_path=False) != 1:
             raise Refused(409, "conflict_error", "This message is already being answered.")
+        Turn.objects.filter(parent_id=turn_id).update(parent_id=turn.parent_id)
         waiting = Message.objects.filter(turn_id=turn_id, seq=None)
         text = text_of([block for message in waiting.filter(role="user") for block in message.content])
         waiting.delete()
+        branches.resume(turn)
         _touch(turn.thread_id)
     return text
 
@@ -233,8 +163,7 @@ def set_archived(user: User, thread_id: UUID, archived: bool) -> None:
 def delete_thread(user: User, thread_id: UUID) -> None:
     """Gone from every view at once; erased for good by a task after the time for undo."""
     with transaction.atomic():
-        thread = _owned(user, thread_id)
-        _request_stop(thread)
+        stop(user, thread_id)
         _change(user, thread_id, deleted_at=timezone.now())
 
 
@@ -252,12 +181,12 @@ def mark_read(user: User, thread_id: UUID) -> None:
     if unread.update(read_seq=F("last_seq"), changed_at=timezone.now()):
         transaction.on_commit(lambda: hints.announce("live", "threads", thread_id))
     elif not owned.exists():
-        raise _missing()
+        raise missing()
 
 
 def _change(user: User, thread_id: UUID, **fields: Any) -> None:
     if not Thread.objects.for_user(user).filter(pk=thread_id).update(changed_at=timezone.now(), **fields):
-        raise _missing()
+        raise missing()
     transaction.on_commit(lambda: hints.announce("live", "threads", thread_id))
 
 
@@ -269,9 +198,5 @@ def _touch(thread_id: UUID) -> None:
 def _owned(user: User, thread_id: UUID) -> Thread:
     thread = Thread.objects.for_user(user).filter(pk=thread_id).first()
     if thread is None:
-        raise _missing()
+        raise missing()
     return thread
-
-
-def _missing() -> Refused:
-    return Refused(404, "not_found_error", "There is no such conversation.")

@@ -93,6 +93,11 @@ def dump_event(event: Event) -> str:
     return _encode(event).decode()
 
 
+def dump_json(value: Any) -> str:
+    """Compact JSON, raw UTF-8, keys in the order given."""
+    return _encode(value).decode()
+
+
 def load_event(payload: str | bytes) -> Event | Other:
     """Raises msgspec.DecodeError for what is no event at all."""
     try:

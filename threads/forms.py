@@ -12,8 +12,18 @@ class MessageField(forms.Field):
         return str(value or "").replace("\r\n", "\n")
 
 
-class SendForm(forms.Form):
-    text = MessageField(required=False)
+class AgainForm(forms.Form):
     model = forms.CharField(required=False, max_length=100)
     request_id = forms.UUIDField(error_messages={"required": "The request id is missing.", "invalid": "The request id is not a UUID."})
+
+    @property
+    def problem(self) -> str:
+        return " ".join(str(error) for errors in self.errors.values() for error in errors)
+
+
+class EditForm(AgainForm):
+    text = MessageField(required=False)
+
+
+class SendForm(EditForm):
     new = forms.BooleanField(required=False)

@@ -32,6 +32,11 @@ class ThreadQuerySet(models.QuerySet["Thread"]):
     def newest(self) -> ThreadQuerySet:
         return self.order_by("-last_active_at", "-id")
 
+    def before(self, last: Thread) -> ThreadQuerySet:
+        """What follows `last` in the order of `newest`."""
+        same = Q(last_active_at=last.last_active_at, id__lt=last.id)
+        return self.filter(Q(last_active_at__lte=last.last_active_at), Q(last_active_at__lt=last.last_active_at) | same)
+
 
 class Thread(models.Model):
     """One conversation. Its row lock is what orders sends, sequence numbers and claims."""
@@ -93,6 +98,9 @@ class TurnQuerySet(models.QuerySet["Turn"]):
     def for_user(self, user: User) -> TurnQuerySet:
         return self.filter(thread__user=user, thread__deleted_at=None)
 
+    def for_key(self, key: ApiKey) -> TurnQuerySet:
+        return self.filter(thread__in=Thread.objects.for_key(key))
+
 
 class Turn(models.Model):
     """One question and the work of answering it."""
@@ -110,6 +118,8 @@ class Turn(models.Model):
     thread = models.ForeignKey(Thread, on_delete=models.CASCADE, related_name="turns")
     key = models.ForeignKey("accounts.ApiKey", null=True, on_delete=models.SET_NULL, related_name="+")
     number = models.IntegerField(help_text="Order of sending within the thread.")
+    parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.CASCADE, related_name="children")
+    on_path = models.BooleanField(default=True, help_text="Part of the conversation as it is read now; siblings are not.")
     request_id = models.CharField(max_length=255)
     request_digest = models.BinaryField(max_length=32, help_text="SHA-256 of what was asked; a replay must match it.")
     model = models.CharField(max_length=100)
@@ -127,6 +137,7 @@ class Turn(models.Model):
     error_message = models.TextField(blank=True)
     usage = models.JSONField(default=dict)
     cost_micros = models.BigIntegerField(default=0)
+    outline = models.BinaryField(default=b"", db_default=b"", help_text="What of the journal outlives it (see outline.py).")
     created_at = models.DateTimeField(default=timezone.now)
     changed_at = models.DateTimeField(default=timezone.now, help_text="Any change of state; watchers look for what is newer.")
     started_at = models.DateTimeField(null=True, blank=True)
@@ -144,6 +155,7 @@ class Turn(models.Model):
             models.Index("ring", "finished_at", condition=Q(ring__isnull=False), name="turn_ring"),
             models.Index("request_id", name="turn_request"),
             models.Index("thread", "changed_at", name="turn_changed"),
+            models.Index("thread", F("number").desc(), condition=Q(on_path=True), name="turn_path"),
             models.Index(F("created_at").desc(), name="turn_newest"),
         ]
         constraints = [
@@ -172,9 +184,23 @@ class MessageQuerySet(models.QuerySet["Message"]):
     def for_user(self, user: User) -> MessageQuerySet:
         return self.filter(thread__user=user, thread__deleted_at=None)
 
+    def for_key(self, key: ApiKey) -> MessageQuerySet:
+        return self.filter(thread__in=Thread.objects.for_key(key))
+
+    def path(self, after: int | None, before: int | None, visible: bool = False) -> MessageQuerySet:
+        """The rows of the active path between two sequence numbers, neither included. `visible`: without bare tool results."""
+        rows = self.filter(on_path=True, seq__isnull=False)
+        rows = rows.filter(seq__gt=after) if after is not None else rows
+        rows = rows.filter(seq__lt=before) if before is not None else rows
+        return rows.exclude(role="user", content__0__type="tool_result") if visible else rows
+
+    def settled(self) -> MessageQuerySet:
+        """Without an answer that is still being written."""
+        return self.exclude(status="streaming")
+
     def page_before(self, seq: int | None, limit: int) -> MessageQuerySet:
-        """The newest `limit` rows below `seq` (or of all), newest first; one index range whatever the thread's length."""
-        page = self.filter(seq__isnull=False) if seq is None else self.filter(seq__lt=seq)
+        """The newest `limit` rows of the path below `seq` (or of all), newest first; one index range whatever the thread's length."""
+        page = self.filter(on_path=True, seq__isnull=False) if seq is None else self.filter(on_path=True, seq__lt=seq)
         return page.order_by("-seq")[:limit]
 
 
@@ -196,6 +222,7 @@ class Message(models.Model):
     thread = models.ForeignKey(Thread, on_delete=models.CASCADE, related_name="messages")
     turn = models.ForeignKey(Turn, on_delete=models.CASCADE, related_name="messages")
     seq = models.IntegerField(null=True, blank=True, help_text="Gapless from 1 per thread; empty while the turn is queued.")
+    on_path = models.BooleanField(default=True, help_text="As its turn.")
     role = models.CharField(max_length=9, choices=Role)
     content = models.JSONField(default=list)
     status = models.CharField(max_length=11, choices=Status, default=Status.COMPLETE)
@@ -208,7 +235,10 @@ class Message(models.Model):
     objects = MessageQuerySet.as_manager()
 
     class Meta:
-        indexes = [models.Index("turn", "seq", name="message_of_turn")]
+        indexes = [
+            models.Index("turn", "seq", name="message_of_turn"),
+            models.Index("thread", F("seq").desc(), condition=Q(on_path=True, seq__isnull=False), name="message_path"),
+        ]
         constraints = [
             models.UniqueConstraint("thread", "seq", name="message_seq_once"),
             models.CheckConstraint(condition=Q(seq=None) | Q(seq__gte=1), name="message_seq_from_one"),
@@ -220,6 +250,56 @@ class Message(models.Model):
 
     def __str__(self) -> str:
         return f"{self.thread_id} #{self.seq} {self.role}"
+
+
+class Compaction(models.Model):
+    """A summary that stands for everything up to `through_seq` in what the model is sent. People go on seeing everything."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    thread = models.ForeignKey(Thread, on_delete=models.CASCADE, related_name="compactions")
+    through_seq = models.IntegerField(help_text="The last message that the summary covers.")
+    summary = models.TextField()
+    model = models.CharField(max_length=100)
+    usage = models.JSONField(default=dict)
+    cost_micros = models.BigIntegerField(default=0)
+    created_at = models.DateTimeField(default=timezone.now)
+    undone_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [models.Index("thread", F("through_seq").desc(), condition=Q(undone_at=None), name="compaction_of_thread")]
+        constraints = [models.CheckConstraint(condition=Q(through_seq__gte=1), name="compaction_covers_something")]
+
+    def __str__(self) -> str:
+        return f"{self.thread_id} up to #{self.through_seq}"
+
+
+class StoredFileQuerySet(models.QuerySet["StoredFile"]):
+    def for_key(self, key: ApiKey) -> StoredFileQuerySet:
+        """Files of threads that the key sees."""
+        return self.filter(threads__in=Thread.objects.for_key(key)).distinct()
+
+
+class StoredFile(models.Model):
+    """An image or document that came with a message, kept once per account under the hash of its bytes."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="files")
+    digest = models.CharField(max_length=64, help_text="SHA-256 of the bytes, hexadecimal; the name in the storage.")
+    media_type = models.CharField(max_length=100)
+    size = models.IntegerField(help_text="Bytes.")
+    threads = models.ManyToManyField(Thread, related_name="files")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects = StoredFileQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "digest"], name="file_once_per_user"),
+            models.CheckConstraint(condition=Q(size__gt=0), name="file_not_empty"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.media_type} {self.digest[:12]}"
 
 
 class TurnEvent(models.Model):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
+from threads import compaction
 from threads.live.frames import TurnView, turn_views
 from threads.models import Message, Thread, Turn
 
@@ -26,7 +27,7 @@ def page_of_turns(user: User, thread: Thread, before: int | None = None) -> Turn
     wanted = set(mine.page_before(before, settings.PAGE_SIZE).values_list("turn_id", flat=True))
     turns = Turn.objects.for_user(user)
     shown = list(turns.filter(pk__in=wanted).order_by("number"))
-    first = next((turn.first_seq for turn in shown if turn.first_seq is not None), None)
     if before is None:
-        shown += turns.filter(thread=thread, status=Turn.Status.QUEUED).order_by("number")
-    return TurnPage(turn_views(shown), first if first is not None and first > 1 else None)
+        shown += turns.filter(thread=thread, on_path=True, status=Turn.Status.QUEUED).order_by("number")
+    older = shown[0].first_seq if shown and shown[0].parent_id is not None else None
+    return TurnPage(turn_views(shown, compaction.current(thread)), older)

@@ -2,14 +2,18 @@
 
 from django.urls import URLPattern, path
 
-from threads import frame_views, list_views, views
+from threads import branch_views, frame_views, list_views, views
 
 urlpatterns: list[URLPattern] = [
     path("", views.home, name="home"),
     path("c/new", views.new_chat, name="new-chat"),
     path("c/all", list_views.all_chats, name="all-chats"),
     path("c/archived", list_views.archived, name="archived"),
-    path("c/turns/<uuid:turn_id>/withdraw", views.withdraw, name="withdraw"),
+    path("c/turns/<uuid:turn_id>/withdraw", branch_views.withdraw, name="withdraw"),
+    path("c/turns/<uuid:turn_id>/edit", branch_views.edit, name="edit-turn"),
+    path("c/turns/<uuid:turn_id>/regenerate", branch_views.regenerate, name="regenerate"),
+    path("c/turns/<uuid:turn_id>/switch", branch_views.switch, name="switch"),
+    path("c/summaries/<uuid:compaction_id>/undo", branch_views.undo_summary, name="undo-summary"),
     path("c/<uuid:thread_id>", views.thread, name="thread"),
     path("c/<uuid:thread_id>/older", views.older, name="older"),
     path("c/<uuid:thread_id>/send", views.send, name="send"),

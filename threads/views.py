@@ -75,6 +75,7 @@ def _page(request: HttpRequest, thread: Thread, page: TurnPage) -> dict[str, Any
         "chosen_model": chosen,
         "spent_micros": thread.cost_micros,
         "request_id": uuid.uuid4(),
+        "again_id": uuid.uuid4(),
         "rendered_ms": time.time_ns() // 1_000_000,
         "draft": DRAFT,
         "deleted": _just_deleted(request),
@@ -106,8 +107,7 @@ def older(request: HttpRequest, thread_id: UUID) -> HttpResponse:
 def send(request: HttpRequest, thread_id: UUID) -> HttpResponse:
     form = SendForm(request.POST)
     if not form.is_valid():
-        message = " ".join(str(error) for errors in form.errors.values() for error in errors)
-        return refuse(request, actions.Refused(400, "invalid_request_error", message))
+        return refuse(request, actions.Refused(400, "invalid_request_error", form.problem))
     sent = form.cleaned_data
     try:
         actions.admit_turn(
@@ -131,17 +131,6 @@ def stop(request: HttpRequest, thread_id: UUID) -> HttpResponse:
     except actions.Refused as refusal:
         return refuse(request, refusal)
     return HttpResponse(status=204) if wants_fragment(request) else redirect("thread", thread_id)
-
-
-@require_POST
-@person_required
-def withdraw(request: HttpRequest, turn_id: UUID) -> HttpResponse:
-    """Answers with the text of the message, which goes back into the composer."""
-    try:
-        text = actions.withdraw(person(request), turn_id)
-    except actions.Refused as refusal:
-        return refuse(request, refusal)
-    return HttpResponse(text, content_type="text/plain; charset=utf-8")
 
 
 @require_POST

@@ -18,6 +18,7 @@ ICONS = {
     "back": "M16 10H4M9 5l-5 5 5 5",
     "check": "M4 10.5l4 4 8-9",
     "chevron-down": "M5.5 8l4.5 4.5L14.5 8",
+    "chevron-left": "M12 5.5L7.5 10l4.5 4.5",
     "chevron-right": "M8 5.5l4.5 4.5L8 14.5",
     "clock": "M10 17a7 7 0 1 0 0-14 7 7 0 0 0 0 14zM10 6v4.2l2.8 1.8",
     "close": "M5 5l10 10M15 5L5 15",

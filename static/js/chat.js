@@ -3,3 +3,4 @@ import "./scroll.js";
 import "./turns.js";
 import "./live.js";
 import "./composer.js";
+import "./branches.js";

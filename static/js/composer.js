@@ -3,7 +3,6 @@
 import { does, post } from "./does.js";
 import { connect } from "./live.js";
 import { follow } from "./scroll.js";
-import { questionOf } from "./turns.js";
 
 const TIMEOUT = 20_000;
 const ATTEMPTS = 12;
@@ -27,7 +26,7 @@ const stored = {
 };
 const forget = (entry) => { stored.unsent = stored.unsent.filter(({ id }) => id !== entry.id); };
 
-function newId() {
+export function newId() {
   if (crypto.randomUUID) return crypto.randomUUID();
   const bytes = crypto.getRandomValues(new Uint8Array(16)); // plain http has no randomUUID
   bytes[6] = (bytes[6] & 0x0f) | 0x40;
@@ -120,7 +119,7 @@ function tell(text) {
 
 // --- the box ---
 
-function putBack(text) {
+export function putBack(text) {
   box.value = [text, box.value].filter(Boolean).join("\n\n");
   changed();
   box.focus();
@@ -158,7 +157,7 @@ async function halt(button) {
   button.disabled = false;
 }
 
-does.retry = async (button) => submit(await questionOf(button.closest(".turn")));
+does["stop-now"] = halt; // what is queued is answered next
 does.continue = () => submit("Continue from where you stopped.");
 does.withdraw = async (button) => {
   const { turn } = button.closest(".turn").dataset;

@@ -1,20 +1,20 @@
 // What happens when a turn arrives or finishes: times, the gauge, the announcement, the mark that it was read.
+import { toClipboard } from "./clipboard.js";
 import { does, post } from "./does.js";
 
 const messages = document.getElementById("messages");
 const gauge = document.getElementById("gauge");
 const region = document.getElementById("announce");
 const picker = document.getElementById("model");
+const live = document.getElementById("live");
 const heard = new Map(); // turn id → blocks announced so far, while it runs
 const running = (turn) => ["queued", "running", "waiting"].includes(turn.dataset.status);
 const number = (turn) => Number(turn.dataset.number);
 const all = () => [...messages.children];
 
 let spent = Number(gauge.dataset.spent);
-const counted = new Set(all().filter((turn) => !running(turn)).map((turn) => turn.dataset.turn));
-const first = Math.min(...all().map(number), Infinity);
-let newest = Math.max(...all().filter((turn) => !running(turn)).map(number), -1);
-let unread = "unread" in document.getElementById("live").dataset;
+let newest = Number(live.dataset.turns); // what was asked before is counted already, on whichever branch it is
+let unread = "unread" in live.dataset;
 
 const dollars = (micros, digits = 2) => `$${(micros / 1e6).toFixed(!micros || micros >= 1e4 ? digits : Math.max(digits, 4))}`;
 
@@ -51,7 +51,7 @@ function place(turn) {
   if (turn.isConnected && after !== turn.nextElementSibling && (after || turn.nextElementSibling)) messages.insertBefore(turn, after ?? null);
 }
 
-const blocks = (turn) => [...turn.querySelectorAll(".answer > :not(.open)")];
+const blocks = (turn) => [...turn.querySelectorAll(".message > .answer > :not(.open)")];
 
 function arrived(turn) {
   localTimes(turn);
@@ -64,12 +64,9 @@ function arrived(turn) {
     return;
   }
   heard.delete(id);
-  if (number(turn) >= first && !counted.has(id)) {
-    counted.add(id);
-    for (const message of turn.querySelectorAll("[data-cost]")) spent += Number(message.dataset.cost);
-  }
   newest = Math.max(newest, number(turn));
   if (fresh) {
+    for (const message of turn.querySelectorAll("[data-cost]")) spent += Number(message.dataset.cost);
     unread = true;
     markRead();
   }
@@ -116,18 +113,6 @@ const textOf = (control) => {
   const { seq } = control.closest("article").dataset;
   return fetch(`/c/${thread}/text/${seq}`).then((response) => (response.ok ? response.text() : Promise.reject(response)));
 };
-
-async function toClipboard(text) {
-  if (window.ClipboardItem && navigator.clipboard?.write) {
-    // The promise goes in whole: waiting for it first would use up the click that permits writing.
-    return navigator.clipboard.write([new ClipboardItem({ "text/plain": text.then((plain) => new Blob([plain], { type: "text/plain" })) })]);
-  }
-  const area = Object.assign(document.createElement("textarea"), { value: await text });
-  document.body.append(area);
-  area.select();
-  document.execCommand("copy"); // eslint-disable-line -- the only way on plain http
-  area.remove();
-}
 
 does.copy = async (button) => {
   await toClipboard(textOf(button));

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import psycopg
 from psycopg.rows import dict_row
 
-from threads.models import Message, Thread, Turn
-
-if TYPE_CHECKING:
-    from threads.live.growing import Growing
+from threads.models import Compaction, Message, Thread, Turn
 
 THREAD_FIELDS = "id, user_id, title, active_turn_id, last_seq, read_seq, pinned_at, archived_at, deleted_at, changed_at, last_active_at"
 TURN_FIELDS = """t.id, t.thread_id, t.number, t.request_id, t.model, t.status, t.ring, t.error_kind, t.error_message, t.usage,
+    t.parent_id, t.on_path, t.first_seq,
     t.cost_micros, t.created_at, t.changed_at, t.started_at, t.finished_at"""
 MESSAGE_FIELDS = "id, thread_id, turn_id, seq, role, content, status, model, usage, cost_micros, created_at"
 
@@ -24,13 +23,19 @@ THREADS_BY_ID = f"SELECT {THREAD_FIELDS} FROM threads_thread WHERE id = ANY(%(id
 THREADS_SINCE = f"""
 SELECT {THREAD_FIELDS} FROM threads_thread WHERE user_id = ANY(%(users)s) AND changed_at > %(since)s ORDER BY changed_at LIMIT %(most)s
 """
-# Queued turns are left out for a moment: most of them are started, and seen as running, within milliseconds.
+# Queued turns are left out for a moment: most of them are started, and seen as running, within milliseconds. What such a turn
+# stands instead of leaves with the same frame in which it comes, so that a page is never without both.
 TURNS_SINCE = f"""
 SELECT {TURN_FIELDS}, c.label FROM unnest(%(threads)s::uuid[], %(sinces)s::timestamptz[]) AS w(thread_id, since)
 JOIN threads_turn t ON t.thread_id = w.thread_id AND t.changed_at > w.since
 LEFT JOIN unnest(%(known)s::uuid[], %(known_at)s::timestamptz[]) AS k(id, changed_at) ON k.id = t.id AND k.changed_at = t.changed_at
 LEFT JOIN threads_catalogmodel c ON c.slug = t.model
-WHERE k.id IS NULL AND (t.status <> 'queued' OR t.created_at < now() - make_interval(secs => %(patience)s))
+WHERE k.id IS NULL AND CASE
+    WHEN t.status = 'queued' THEN t.created_at < now() - make_interval(secs => %(patience)s)
+    WHEN NOT t.on_path THEN NOT EXISTS (
+        SELECT 1 FROM threads_turn q WHERE q.thread_id = t.thread_id AND q.status = 'queued' AND q.number > t.number
+        AND q.created_at > now() - make_interval(secs => %(patience)s))
+    ELSE true END
 ORDER BY t.number DESC LIMIT %(most)s
 """
 UNFINISHED = f"""
@@ -38,12 +43,35 @@ SELECT {TURN_FIELDS}, c.label FROM threads_turn t LEFT JOIN threads_catalogmodel
 WHERE t.thread_id = %(thread)s AND (t.id = (SELECT active_turn_id FROM threads_thread WHERE id = %(thread)s) OR t.status = 'queued')
 ORDER BY t.number LIMIT %(most)s
 """
+TURN = f"""
+SELECT {TURN_FIELDS}, t.outline, '' AS label FROM threads_turn t JOIN threads_thread th ON th.id = t.thread_id
+WHERE t.id = %(turn)s AND th.deleted_at IS NULL
+"""
+ANSWER = (
+    f"SELECT {MESSAGE_FIELDS}, stop_reason FROM threads_message WHERE turn_id = %(turn)s AND role = 'assistant' ORDER BY seq DESC LIMIT 1"
+)
+NEWEST_EVENT = "SELECT index FROM threads_turnevent WHERE ring = %(ring)s AND turn_id = %(turn)s ORDER BY index DESC LIMIT 1"
 MESSAGES = f"SELECT {MESSAGE_FIELDS} FROM threads_message WHERE turn_id = ANY(%(turns)s) ORDER BY seq NULLS FIRST, role DESC"
+# Siblings share a parent; the first turns of a thread have none. The summary in force is drawn at the turn that it ends with.
+AROUND = """
+SELECT w.id, array_agg(s.id ORDER BY s.number) AS siblings, (
+    SELECT json_build_object('id', c.id, 'summary', c.summary) FROM threads_message m
+    JOIN threads_compaction c ON c.thread_id = m.thread_id AND c.through_seq = m.seq AND c.undone_at IS NULL
+    WHERE m.turn_id = w.id AND NOT EXISTS (
+        SELECT 1 FROM threads_compaction n JOIN threads_message l ON l.thread_id = n.thread_id AND l.seq = n.through_seq AND l.on_path
+        WHERE n.thread_id = c.thread_id AND n.undone_at IS NULL AND n.through_seq > c.through_seq)
+    LIMIT 1
+) AS summary
+FROM unnest(%(ids)s::uuid[], %(threads)s::uuid[], %(parents)s::uuid[]) AS w(id, thread_id, parent_id)
+JOIN threads_turn s ON s.thread_id = w.thread_id AND s.first_seq IS NOT NULL
+    AND (s.parent_id = w.parent_id OR (w.parent_id IS NULL AND s.parent_id IS NULL))
+GROUP BY w.id
+"""
 EVENTS = """
-SELECT e.turn_id, array_agg(e.payload ORDER BY e.index)
-FROM unnest(%(rings)s::smallint[], %(turns)s::uuid[], %(nexts)s::int[]) AS w(ring, turn_id, next)
+SELECT w.place - 1 AS place, array_agg(e.payload ORDER BY e.index) AS payloads
+FROM unnest(%(rings)s::smallint[], %(turns)s::uuid[], %(nexts)s::int[]) WITH ORDINALITY AS w(ring, turn_id, next, place)
 JOIN threads_turnevent e ON e.ring = w.ring AND e.turn_id = w.turn_id AND e.index >= w.next
-GROUP BY e.turn_id
+GROUP BY w.place
 """
 SESSIONS = """
 SELECT s.session_key FROM django_session s WHERE s.session_key = ANY(%(keys)s) AND s.expire_date > now()
@@ -51,6 +79,17 @@ SELECT s.session_key FROM django_session s WHERE s.session_key = ANY(%(keys)s) A
 PASSWORDS = "SELECT id, password FROM accounts_user WHERE id = ANY(%(users)s) AND is_active"
 
 TURN_COLUMNS = frozenset(field.attname for field in Turn._meta.concrete_fields)
+
+
+class Reader(Protocol):
+    """Who follows a turn's journal: what the live page draws from, or a stream of events."""
+
+    turn_id: UUID
+    ring: int
+    next_index: int
+    ended: bool
+
+    def feed(self, payloads: list[str]) -> None: ...
 
 
 class Feed:
@@ -100,14 +139,40 @@ class Feed:
             found[row["turn_id"]].append(Message(**row))
         return found
 
-    async def events(self, growing: list[Growing]) -> dict[UUID, list[str]]:
-        """Journal payloads that each of `growing` has not read yet."""
+    async def around(self, turns: list[Turn]) -> dict[UUID, tuple[list[UUID], Compaction | None]]:
+        """Ids of each turn and its siblings, in the order they were asked, and the summary in force if it ends there."""
         values = {
-            "rings": [one.ring for one in growing],
-            "turns": [one.turn_id for one in growing],
-            "nexts": [one.next_index for one in growing],
+            "ids": [turn.id for turn in turns],
+            "threads": [turn.thread_id for turn in turns],
+            "parents": [turn.parent_id for turn in turns],
         }
-        return {row["turn_id"]: row["array_agg"] for row in await self._rows(EVENTS, values)}
+        found = {row["id"]: (row["siblings"], row["summary"]) for row in await self._rows(AROUND, values)}
+        around = {turn.id: found.get(turn.id, ([turn.id], None)) for turn in turns}
+        return {turn_id: (siblings, Compaction(**summary) if summary else None) for turn_id, (siblings, summary) in around.items()}
+
+    async def events(self, readers: Sequence[Reader]) -> list[tuple[Reader, list[str]]]:
+        """Journal payloads that each of `readers` has not read yet."""
+        values = {
+            "rings": [one.ring for one in readers],
+            "turns": [one.turn_id for one in readers],
+            "nexts": [one.next_index for one in readers],
+        }
+        return [(readers[row["place"]], row["payloads"]) for row in await self._rows(EVENTS, values)]
+
+    async def turn(self, turn_id: UUID) -> Turn | None:
+        """None when it is gone, its thread deleted included."""
+        turns = _turns(await self._rows(TURN, {"turn": turn_id}))
+        return turns[0][0] if turns else None
+
+    async def answer(self, turn_id: UUID) -> Message | None:
+        """The turn's last message of the assistant."""
+        rows = await self._rows(ANSWER, {"turn": turn_id})
+        return Message(**rows[0]) if rows else None
+
+    async def newest_event(self, ring: int, turn_id: UUID) -> int | None:
+        """Index of the last event in the turn's journal; None when it was emptied."""
+        rows = await self._rows(NEWEST_EVENT, {"ring": ring, "turn": turn_id})
+        return rows[0]["index"] if rows else None
 
     async def sessions(self, keys: list[str]) -> set[str]:
         return {row["session_key"] for row in await self._rows(SESSIONS, {"keys": keys})}

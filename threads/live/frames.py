@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from django.db.models import Q
 from django.template.loader import render_to_string
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -15,7 +16,7 @@ from django.utils.safestring import SafeString
 from threads import markdown
 from threads.blocks import Block, text_of
 from threads.live.growing import NOTHING, Growing, partial, thinking_html, tool_use_html
-from threads.models import Message, Thread, Turn, TurnEvent
+from threads.models import Compaction, Message, Thread, Turn, TurnEvent
 from threads.providers.catalog import model_info
 
 if TYPE_CHECKING:
@@ -44,6 +45,14 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Marker:
+    """The summary that the model is sent instead of everything up to the end of this turn."""
+
+    id: UUID
+    html: SafeString
+
+
+@dataclass(frozen=True, slots=True)
 class TurnView:
     """One turn as a template needs it."""
 
@@ -59,6 +68,11 @@ class TurnView:
     model_label: str
     open_id: str
     rows: list[Row]
+    version: int  # which of its siblings this is, from 1
+    versions: int
+    previous_id: UUID | None  # the sibling before, for switching
+    next_id: UUID | None
+    marker: Marker | None
 
 
 def dom_id(turn: Turn) -> str:
@@ -74,10 +88,19 @@ def label_of(slug: str) -> str:
     return info.label if info else slug
 
 
-def turn_view(turn: Turn, messages: Iterable[Message], growing: Growing | None = None, label: str | None = None) -> TurnView:
-    """`messages` of `turn` in order; `growing` brings what a running turn has so far."""
+def turn_view(
+    turn: Turn,
+    messages: Iterable[Message],
+    growing: Growing | None = None,
+    label: str | None = None,
+    siblings: Sequence[UUID] = (),
+    summary: Compaction | None = None,
+) -> TurnView:
+    """`messages` of `turn` in order; `growing` brings what a running turn has so far; `siblings` are itself and its other versions;
+    `summary` is the one in force when it ends with this turn."""
     label = label_of(turn.model) if label is None else label
     queued = turn.status == Turn.Status.QUEUED
+    place = siblings.index(turn.id) if turn.id in siblings else 0
     rows = [_row(turn, message, growing, label) for message in messages if message.role == Message.Role.USER or not queued]
     return TurnView(
         id=turn.id,
@@ -92,6 +115,11 @@ def turn_view(turn: Turn, messages: Iterable[Message], growing: Growing | None =
         model_label=label,
         open_id=f"open-{turn.id}",
         rows=rows,
+        version=place + 1,
+        versions=max(len(siblings), 1),
+        previous_id=siblings[place - 1] if place > 0 else None,
+        next_id=siblings[place + 1] if place + 1 < len(siblings) else None,
+        marker=Marker(summary.pk, markdown.render(summary.summary)) if summary else None,
     )
 
 
@@ -146,8 +174,9 @@ def _block_html(block: Block) -> SafeString:
     return NOTHING
 
 
-def turn_views(turns: Iterable[Turn]) -> list[TurnView]:
-    """Views of `turns` (already fetched for their owner), with one query for messages and one for journals of running ones."""
+def turn_views(turns: Iterable[Turn], summary: Compaction | None = None) -> list[TurnView]:
+    """Views of `turns` of one thread (already fetched for their owner) with the summary in force there; one query for messages, one
+    for journals of running ones, one for other versions."""
     turns = list(turns)
     messages: dict[UUID, list[Message]] = defaultdict(list)
     for message in Message.objects.filter(turn__in=turns).order_by("seq", "role"):
@@ -160,7 +189,26 @@ def turn_views(turns: Iterable[Turn]) -> list[TurnView]:
             payloads[event.turn_id].append(event.payload)
         for turn_id, growing in running.items():
             growing.feed(payloads[turn_id])
-    return [turn_view(turn, _question_first(messages[turn.id]), running.get(turn.id)) for turn in turns]
+    siblings = _siblings(turns)
+    views = []
+    for turn in turns:
+        rows = _question_first(messages[turn.id])
+        ends_here = summary is not None and any(message.seq == summary.through_seq for message in rows)
+        versions = siblings[turn.thread_id, turn.parent_id]
+        views.append(turn_view(turn, rows, running.get(turn.id), siblings=versions, summary=summary if ends_here else None))
+    return views
+
+
+def _siblings(turns: list[Turn]) -> dict[tuple[UUID, UUID | None], list[UUID]]:
+    """Ids of started turns by thread and parent, in the order they were asked."""
+    threads = {turn.thread_id for turn in turns}
+    parents = {turn.parent_id for turn in turns} - {None}
+    related = Q(parent__in=parents) | Q(parent=None) if any(turn.parent_id is None for turn in turns) else Q(parent__in=parents)
+    found: dict[tuple[UUID, UUID | None], list[UUID]] = defaultdict(list)
+    started = Turn.objects.filter(related, thread__in=threads, first_seq__isnull=False).order_by("number")
+    for turn_id, thread_id, parent_id in started.values_list("pk", "thread_id", "parent_id"):
+        found[thread_id, parent_id].append(turn_id)
+    return found
 
 
 def _question_first(messages: list[Message]) -> list[Message]:

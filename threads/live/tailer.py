@@ -6,10 +6,11 @@ Woken by hints; without them it looks by itself, so a lost hint costs a quarter 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -18,10 +19,10 @@ import psycopg
 from chatai.lib import hints
 from chatai.lib.postgres import conninfo
 from threads.live import frames
-from threads.live.feed import Feed
+from threads.live.feed import Feed, Reader
 from threads.live.growing import Growing
 from threads.live.watcher import Watcher
-from threads.models import Message, Thread, Turn
+from threads.models import Compaction, Message, Thread, Turn
 
 logger = logging.getLogger(__name__)
 
@@ -52,14 +53,14 @@ class Tailer:
         self.check_now = False
         self.in_use = asyncio.Lock()  # one reader of the feed at a time
         self.tasks: list[asyncio.Task[None]] = []
+        self.followers: set[Reader] = set()  # besides `growing`
+        self.bells: dict[UUID, set[asyncio.Event]] = defaultdict(set)  # thread → who waits for a change of it
 
     # --- sockets ----------------------------------------------------------------------------------------------------------
 
     async def add(self, watcher: Watcher, since: datetime) -> None:
         """Watch first, then read what the page may have missed since it was drawn."""
-        if not self.tasks:
-            hints.bind_loop()
-            self.tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._listen())]
+        self._start()
         self.watchers.add(watcher)
         self.by_user[watcher.user_id].add(watcher)
         if watcher.thread_id:
@@ -67,6 +68,11 @@ class Tailer:
         async with self.in_use:
             await self._catch_up(watcher, since)
         await watcher.flush()
+
+    def _start(self) -> None:
+        if not self.tasks:
+            hints.bind_loop()
+            self.tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._listen())]
 
     def remove(self, watcher: Watcher) -> None:
         self.watchers.discard(watcher)
@@ -95,15 +101,52 @@ class Tailer:
         changed |= {turn.id: (turn, label) for turn, label in await self.feed.unfinished(watcher.thread_id, MOST_TURNS)}
         await self._show(list(changed.values()), {watcher.thread_id: {watcher}})
 
+    # --- other readers ----------------------------------------------------------------------------------------------------
+
+    @contextlib.asynccontextmanager
+    async def reads(self) -> AsyncIterator[Feed]:
+        """The feed for a few statements of one's own."""
+        async with self.in_use:
+            yield self.feed
+
+    @contextlib.asynccontextmanager
+    async def reading(self, reader: Reader) -> AsyncIterator[None]:
+        """Feed `reader` with what is there and what comes, while the block runs."""
+        self._start()
+        self.followers.add(reader)
+        self.hinted_turns.add(reader.turn_id)
+        self.wake.set()
+        try:
+            yield
+        finally:
+            self.followers.discard(reader)
+
+    @contextlib.contextmanager
+    def bell(self, thread_id: UUID) -> Iterator[asyncio.Event]:
+        """An event that is set whenever the thread changes, while the block runs."""
+        self._start()
+        bell = asyncio.Event()
+        self.bells[thread_id].add(bell)
+        try:
+            yield bell
+        finally:
+            self.bells[thread_id].discard(bell)
+            if not self.bells[thread_id]:
+                del self.bells[thread_id]
+
     # --- the loop ---------------------------------------------------------------------------------------------------------
 
     async def _listen(self) -> None:
         async for kind, ids in hints.listen("live"):
             match kind:
                 case "events":
-                    self.hinted_turns |= self.growing.keys() & set(map(UUID, ids))
+                    followed = {follower.turn_id for follower in self.followers}
+                    self.hinted_turns |= (self.growing.keys() | followed) & set(map(UUID, ids))
                 case "threads":
                     self.hinted_threads |= set(map(UUID, ids))
+                    for thread_id in self.bells.keys() & self.hinted_threads:
+                        for bell in self.bells[thread_id]:
+                            bell.set()
                 case "sessions":
                     self.check_now = True
             if self.hinted_turns or self.hinted_threads or self.check_now:
@@ -119,7 +162,8 @@ class Tailer:
             except TimeoutError:
                 quiet = True
             self.wake.clear()
-            if not self.watchers:
+            if not self.watchers and not self.followers:
+                self.hinted_threads.clear()
                 continue
             now = time.monotonic()
             try:
@@ -152,7 +196,7 @@ class Tailer:
             since = datetime.now(UTC) - SLACK
             known = {turn_id: at for thread_id in watched for turn_id, at in self.seen.get(thread_id, {}).items() if at > since}
             changed = await self.feed.turns_since(dict.fromkeys(watched, since), QUEUED_PATIENCE, MOST_TURNS * 10, known)
-            await self._show(changed, self.by_thread)
+            await self._show(await self._without_far_moves(changed), self.by_thread)
         await self._read_events(around or quiet)
 
     async def _thread_changed(self, thread: Thread) -> None:
@@ -168,13 +212,27 @@ class Tailer:
                 await watcher.flush()
                 await watcher.close(CLOSE_GONE)
 
+    async def _without_far_moves(self, changed: list[tuple[Turn, str]]) -> list[tuple[Turn, str]]:
+        """Leaves out threads whose path moved by more turns than are worth sending: their pages load anew."""
+        unseen = [turn for turn, _ in changed if self.seen[turn.thread_id].get(turn.id) != turn.changed_at]
+        far = {thread_id for thread_id, count in Counter(turn.thread_id for turn in unseen).items() if count > MOST_TURNS}
+        for turn in unseen:
+            if turn.thread_id in far:
+                self.seen[turn.thread_id][turn.id] = turn.changed_at
+        for thread_id in far:
+            for watcher in self.by_thread[thread_id]:
+                await watcher.reload()
+        return [(turn, label) for turn, label in changed if turn.thread_id not in far]
+
     async def _show(self, changed: list[tuple[Turn, str]], audience: dict[UUID, set[Watcher]]) -> None:
         """Draw turns that are new to `audience` (all watchers of a thread, or the one that has just come)."""
         everyone = audience is self.by_thread
         fresh = [(turn, label) for turn, label in changed if not everyone or self.seen[turn.thread_id].get(turn.id) != turn.changed_at]
         if not fresh:
             return
+        fresh.sort(key=lambda one: not one[0].on_path)  # what comes before what goes: a page is never empty in between
         messages = await self.feed.messages([turn.id for turn, _ in fresh])
+        around = await self.feed.around([turn for turn, _ in fresh])
         for turn, _ in fresh:
             if everyone:
                 self.seen[turn.thread_id][turn.id] = turn.changed_at
@@ -186,11 +244,13 @@ class Tailer:
                 self.growing.pop(turn.id, None)
         await self._read(growing for turn, _ in fresh if (growing := self.growing.get(turn.id)) and growing.next_index == 0)
         for turn, label in fresh:
-            draw, growing = self._drawing(turn, messages[turn.id], label), self.growing.get(turn.id)
+            draw, growing = self._drawing(turn, messages[turn.id], label, *around[turn.id]), self.growing.get(turn.id)
             for watcher in audience.get(turn.thread_id, ()):
                 watcher.show_section(turn.id, draw, growing)
 
-    def _drawing(self, turn: Turn, messages: list[Message], label: str) -> Callable[[], str]:
+    def _drawing(
+        self, turn: Turn, messages: list[Message], label: str, siblings: list[UUID], summary: Compaction | None
+    ) -> Callable[[], str]:
         """Draws the turn as it is when asked; drawn once for all watchers that ask for the same state."""
         drawn: tuple[int, str] | None = None
 
@@ -199,10 +259,10 @@ class Tailer:
             growing = self.growing.get(turn.id)
             version = growing.version if growing else -1
             if drawn is None or drawn[0] != version:
-                if turn.status == Turn.Status.STOPPED and not messages:
+                if not turn.on_path:  # taken back, or another version is read now
                     html = str(frames.withdrawn(turn))
                 else:
-                    html = str(frames.section(frames.turn_view(turn, messages, growing, label)))
+                    html = str(frames.section(frames.turn_view(turn, messages, growing, label, siblings, summary)))
                 drawn = (version, html)
             return drawn[1]
 
@@ -210,17 +270,18 @@ class Tailer:
 
     async def _read_events(self, everything: bool) -> None:
         hinted, self.hinted_turns = self.hinted_turns, set()
-        await self._read([one for turn_id, one in self.growing.items() if everything or turn_id in hinted])
+        readers: list[Reader] = [*self.growing.values(), *self.followers]
+        await self._read([one for one in readers if everything or one.turn_id in hinted])
 
-    async def _read(self, growing: Iterable[Growing]) -> None:
-        wanted = {one.turn_id: one for one in growing if not one.ended}
+    async def _read(self, readers: Iterable[Reader]) -> None:
+        wanted = [one for one in readers if not one.ended]
         if wanted:
-            for turn_id, payloads in (await self.feed.events(list(wanted.values()))).items():
+            for reader, payloads in await self.feed.events(wanted):
                 try:
-                    wanted[turn_id].feed(payloads)
+                    reader.feed(payloads)
                 except Exception:  # one turn that cannot be drawn must not stop all the others
-                    logger.exception("turn %s cannot be followed", turn_id)
-                    wanted[turn_id].ended = True
+                    logger.exception("turn %s cannot be followed", reader.turn_id)
+                    reader.ended = True
 
     async def _deliver(self) -> None:
         for watcher in list(self.watchers):

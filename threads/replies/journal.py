@@ -14,6 +14,7 @@ from django.conf import settings
 
 from chatai.lib import hints
 from threads.blocks import BlockDelta, Event, InputJsonDelta, TextDelta, ThinkingDelta, dump_event
+from threads.outline import Outline
 from threads.replies import store
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ IDLE_AFTER = 0.4  # seconds; what a turn says after such a pause is written at o
 class Line:
     """The journal of one turn, as its writer holds it."""
 
-    __slots__ = ("epoch", "index", "lost", "pending", "ring", "turn_id", "written_at")
+    __slots__ = ("epoch", "index", "lost", "outline", "pending", "ring", "turn_id", "written_at")
 
     def __init__(self, turn_id: UUID, ring: int, epoch: int, index: int = 0) -> None:
         self.turn_id = turn_id
@@ -39,6 +40,7 @@ class Line:
         self.epoch = epoch
         self.index = index  # of the next event
         self.pending: list[Event] = []
+        self.outline = Outline()
         self.written_at = 0.0
         self.lost: Callable[[], None] = lambda: None  # called when the turn belongs to somebody else
 
@@ -166,6 +168,7 @@ class Journal:
             line.written_at = now
             for event in pending:
                 rows.append((line, line.index, dump_event(event)))
+                line.outline.add(event)
                 line.index += 1
         while rows:
             written = await self._retry(partial(_append, rows))

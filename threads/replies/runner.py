@@ -26,11 +26,12 @@ from chatai.lib.postgres import conninfo
 from threads.providers import catalog
 from threads.providers.gone import GoneProvider, gone_info
 from threads.replies import store
+from threads.replies.context import Context
 from threads.replies.journal import Journal
 from threads.replies.turn import LiveTurn
 
 if TYPE_CHECKING:
-    from threads.providers.base import ModelInfo
+    from threads.providers.base import ModelInfo, Provider
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ class Runner:
             kwargs={"autocommit": True, "prepare_threshold": 1},
             check=AsyncConnectionPool.check_connection,
         )
+        self.context = Context(self.pool, self._task_model)
         self.journal = Journal(conninfo("chatai-journal"))
         self.live: dict[UUID, LiveTurn] = {}
         self.wake = asyncio.Event()
@@ -134,7 +136,7 @@ class Runner:
         for turn in claimed:
             info = await self._model(turn.model)
             provider = catalog.provider_for(info) if info else GoneProvider()
-            live = LiveTurn(turn, info or gone_info(turn.model), provider, self.journal, self.pool)
+            live = LiveTurn(turn, info or gone_info(turn.model), provider, self.journal, self.context)
             self.live[turn.id] = live
             live.task = asyncio.create_task(live.run(), name=f"turn {turn.id}")
             live.task.add_done_callback(partial(self._ended, live))
@@ -156,6 +158,10 @@ class Runner:
         if slug not in self.models:
             self.models[slug] = await database_sync_to_async(catalog.model_info)(slug)  # which also drops a connection that broke
         return self.models[slug]
+
+    async def _task_model(self) -> tuple[ModelInfo, Provider] | None:
+        info = await self._model(await sync_to_async(catalog.task_model)())
+        return (info, catalog.provider_for(info)) if info else None
 
     # --- looking around ---------------------------------------------------------------------------------------------------
 

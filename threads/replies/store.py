@@ -113,7 +113,7 @@ FINISH = """
 WITH turn AS (
     UPDATE threads_turn SET status = %(status)s, error_kind = %(error_kind)s, error_message = %(error_message)s,
         usage = %(usage)s, cost_micros = %(cost)s, first_token_at = %(first_token_at)s, finished_at = now(), changed_at = now(),
-        lease_until = NULL
+        lease_until = NULL, outline = %(outline)s
     WHERE id = %(turn)s AND epoch = %(epoch)s AND status = 'running' AND lease_until > now()
     RETURNING id, thread_id, ring, epoch
 ), answer AS (
@@ -137,9 +137,36 @@ SELECT title_due FROM thread
 HAND_BACK = "UPDATE threads_turn SET lease_until = now() - interval '1 second' WHERE runner = %s AND status = 'running'"
 STOPS = "SELECT id FROM threads_turn WHERE status = 'running' AND stop_requested_at IS NOT NULL AND runner = %s"
 EVENTS = "SELECT payload FROM threads_turnevent WHERE ring = %s AND turn_id = %s ORDER BY index"
+# One statement for the summary in force (the newest one whose cutoff is on the path), whether one was undone, and the rows behind it.
 HISTORY = """
-SELECT role, content FROM threads_message
-WHERE thread_id = %s AND seq <= %s ORDER BY seq DESC LIMIT %s
+WITH summaries AS (
+    SELECT c.through_seq, c.summary, c.undone_at IS NOT NULL AS undone FROM threads_compaction c
+    JOIN threads_message m ON m.thread_id = c.thread_id AND m.seq = c.through_seq AND m.on_path
+    WHERE c.thread_id = %(thread)s
+), summary AS (SELECT through_seq, summary FROM summaries WHERE NOT undone ORDER BY through_seq DESC LIMIT 1),
+rows AS (
+    SELECT seq, role, content FROM threads_message
+    WHERE thread_id = %(thread)s AND on_path AND seq IS NOT NULL AND seq <= %(until)s
+      AND seq > coalesce((SELECT through_seq FROM summary), 0)
+    ORDER BY seq DESC LIMIT %(most)s
+)
+SELECT seq, role, content FROM rows
+UNION ALL SELECT 0, 'summary', to_jsonb(summary) FROM summary
+UNION ALL SELECT 0, 'undone', 'true'::jsonb FROM summaries WHERE undone
+ORDER BY seq
+"""
+# The turns that hold a cutoff change with it: pages draw the marker there.
+KEEP_SUMMARY = """
+WITH kept AS (
+    INSERT INTO threads_compaction (id, thread_id, through_seq, summary, model, usage, cost_micros, created_at)
+    VALUES (%(id)s, %(thread)s, %(through)s, %(summary)s, %(model)s, %(usage)s, %(cost)s, now())
+    RETURNING thread_id, through_seq
+), ends AS (
+    SELECT thread_id, through_seq FROM kept
+    UNION SELECT thread_id, through_seq FROM threads_compaction WHERE thread_id = %(thread)s AND undone_at IS NULL
+)
+UPDATE threads_turn t SET changed_at = now() FROM ends JOIN threads_message m ON m.thread_id = ends.thread_id AND m.seq = ends.through_seq
+WHERE t.id = m.turn_id
 """
 BEAT = """
 INSERT INTO threads_runner (name, started_at, seen_at, live_turns, capacity, draining)
@@ -174,6 +201,32 @@ async def renew(connection: Connection, lease: float, epochs: dict[UUID, int]) -
 async def events(connection: Connection, ring: int, turn_id: UUID) -> list[str]:
     cursor = await connection.execute(EVENTS, (ring, turn_id))
     return [payload for (payload,) in await cursor.fetchall()]
+
+
+@dataclass(slots=True)
+class History:
+    summary: str
+    undone: bool  # a person took a summary back: none is made any more
+    rows: list[tuple[int, str, list[dict[str, Any]]]]  # seq, role, content, oldest first
+
+
+async def history(connection: Connection, thread_id: UUID, until_seq: int, most: int) -> History:
+    """The path up to `until_seq`, behind the summary in force."""
+    cursor = await connection.execute(HISTORY, {"thread": thread_id, "until": until_seq, "most": most})
+    found = History("", False, [])
+    for seq, role, content in await cursor.fetchall():
+        match role:
+            case "summary":
+                found.summary = content
+            case "undone":
+                found.undone = True
+            case _:
+                found.rows.append((seq, role, content))
+    return found
+
+
+async def keep_summary(connection: Connection, values: dict[str, Any]) -> None:
+    await connection.execute(KEEP_SUMMARY, values)
 
 
 async def stops(connection: Connection, runner: str) -> list[UUID]:

@@ -14,7 +14,6 @@ from kombu.exceptions import OperationalError as BrokerError
 
 from billing.pricing import cost_micros
 from chatai.lib import hints
-from threads import history
 from threads.blocks import (
     Block,
     BlockDelta,
@@ -28,15 +27,14 @@ from threads.blocks import (
     dump_event,
     load_event,
 )
-from threads.providers.base import ModelInfo, ProviderError, Request
+from threads.providers.base import ModelInfo, ProviderError
 from threads.replies import store
+from threads.replies.context import Context
 from threads.replies.journal import Journal, Line
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from uuid import UUID
-
-    from psycopg_pool import AsyncConnectionPool
 
     from threads.providers.base import Provider
 
@@ -54,12 +52,13 @@ FAULT = "Something went wrong on our side while writing this answer. It has been
 class LiveTurn:
     """A turn this process is working on."""
 
-    def __init__(self, claimed: store.Claimed, info: ModelInfo, provider: Provider, journal: Journal, pool: AsyncConnectionPool[Any]):
+    def __init__(self, claimed: store.Claimed, info: ModelInfo, provider: Provider, journal: Journal, context: Context):
         self.claimed = claimed
         self.info = info
         self.provider = provider
         self.journal = journal
-        self.pool = pool
+        self.context = context
+        self.pool = context.pool
         self.line = Line(claimed.id, claimed.ring, claimed.epoch)
         self.partial = Partial()
         self.first_token_at: datetime | None = None
@@ -120,8 +119,9 @@ class LiveTurn:
         """Rebuild what an earlier attempt left in the journal. False: the turn must end with what is there."""
         async with self.pool.connection() as connection:
             payloads = await store.events(connection, self.claimed.ring, self.claimed.id)
-        for payload in payloads:
-            self.partial.add(load_event(payload))
+        for event in map(load_event, payloads):
+            self.partial.add(event)
+            self.line.outline.add(event)
         self.line.index = len(payloads)
         if self.claimed.attempts > settings.MAX_ATTEMPTS:
             return False
@@ -140,7 +140,7 @@ class LiveTurn:
     async def _stream(self) -> None:
         if self.partial.stop_reason is not None:
             return
-        events = self.provider.stream(await self._request())
+        events = self.provider.stream(await self.context.request(self.claimed, self.info, self.partial))
         try:
             async for event in _shifted(events, self.partial):
                 if isinstance(event, MessageStart) and self.partial.started:
@@ -151,18 +151,6 @@ class LiveTurn:
                 self.journal.append(self.line, event)
         finally:
             await events.aclose()  # type: ignore[attr-defined]
-
-    async def _request(self) -> Request:
-        options = dict(self.claimed.options)
-        max_tokens = min(int(options.pop("max_tokens", 0) or self.info.default_max_tokens), self.info.max_output_tokens)
-        system = history.system_prompt(self.claimed.instructions, options.pop("system", None))
-        async with self.pool.connection() as connection:
-            cursor = await connection.execute(store.HISTORY, (self.claimed.thread_id, self.claimed.first_seq, history.MOST_ROWS))
-            rows = await cursor.fetchall()
-        messages = history.build(rows, self.info, max_tokens)
-        if self.partial.shown:
-            messages.append({"role": "assistant", "content": self.partial.content()})
-        return Request(model=self.info, messages=messages, max_tokens=max_tokens, system=system, options=options)
 
     def _usage(self) -> dict[str, int]:
         """The provider's figures; without final ones, an estimate of what was received, marked as such."""
@@ -188,6 +176,8 @@ class LiveTurn:
         if error is not None:
             last.append(TurnError(message=error.message, status=error.status, kind=error.kind))
         last.append(self._done(ending, cost))
+        for event in last:
+            self.line.outline.add(event)
         values = {
             "turn": self.claimed.id,
             "answer": self.claimed.answer_id,
@@ -204,6 +194,7 @@ class LiveTurn:
             "worth_title": _has_text(content),
             "indexes": list(range(self.line.index, self.line.index + len(last))),
             "payloads": [dump_event(event) for event in last],
+            "outline": bytes(self.line.outline.data),
         }
         await self._store(values)
 

@@ -1,0 +1,42 @@
+"""What the description of the API says beyond its routes: how to authenticate, and what every failure looks like."""
+
+from __future__ import annotations
+
+from typing import Any
+
+SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+}
+ERROR = {
+    "title": "Error",
+    "type": "object",
+    "required": ["type", "error"],
+    "properties": {
+        "type": {"const": "error"},
+        "error": {
+            "type": "object",
+            "required": ["type", "message"],
+            "properties": {"type": {"type": "string"}, "message": {"type": "string", "description": "A sentence that may be shown."}},
+        },
+    },
+}
+FAILURE = {
+    "description": "Any failure; `x-request-id` names it in our log.",
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+}
+OPEN = {"/v1/catalog"}  # no key needed
+
+
+def completed(schema: dict[str, Any]) -> dict[str, Any]:
+    """The description that ninja made of the routes, with the rest."""
+    components = schema.setdefault("components", {})
+    components.setdefault("schemas", {})["Error"] = ERROR
+    components["securitySchemes"] = SCHEMES
+    schema["security"] = [{name: []} for name in SCHEMES]
+    for path, methods in schema["paths"].items():
+        for operation in methods.values():
+            operation["responses"] |= {"4XX": FAILURE, "5XX": FAILURE}
+            if path in OPEN:
+                operation["security"] = []
+    return schema

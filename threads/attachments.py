@@ -1,0 +1,97 @@
+"""Images and documents of messages: kept once per account under the hash of their bytes, a reference in the row."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+
+from threads.blocks import Block
+from threads.models import StoredFile
+from threads.refusals import Refused
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+KINDS = {
+    "image": {"image/png", "image/jpeg", "image/gif", "image/webp"},
+    "document": {"application/pdf", "text/plain"},
+}
+MOST_BYTES = 20 * 1024 * 1024
+MOST_BLOCKS = 1000
+FILE_PREFIX = "file_"
+
+
+def store_blocks(user: User, thread_id: UUID, content: str | list[Block]) -> str | list[Block]:
+    """The content with every base64 source replaced by a reference to the stored file. Raises Refused for what cannot be kept."""
+    if isinstance(content, str):
+        return content
+    if not 1 <= len(content) <= MOST_BLOCKS:
+        raise Refused(400, "invalid_request_error", f"content: 1 to {MOST_BLOCKS:,} blocks.")
+    return [_checked(user, thread_id, block, place) for place, block in enumerate(content)]
+
+
+def _checked(user: User, thread_id: UUID, block: Block, place: int) -> Block:
+    match block:
+        case {"type": "text", "text": str()}:
+            return block
+        case {"type": "image" | "document" as kind, "source": {"type": "base64", "media_type": str(media_type), "data": str(data)}}:
+            return {**block, "source": _kept(user, thread_id, kind, media_type, data, place)}
+        case {"type": "document", "source": {"type": "text", "data": str()}}:
+            return block
+    raise Refused(400, "invalid_request_error", f"content.{place}: a block is text, or an image or document with a base64 source.")
+
+
+def _kept(user: User, thread_id: UUID, kind: str, media_type: str, data: str, place: int) -> dict[str, Any]:
+    if media_type not in KINDS[kind]:
+        raise Refused(400, "invalid_request_error", f"content.{place}: {kind} of type {media_type[:60]} is not supported.")
+    try:
+        content = base64.b64decode(data, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise Refused(400, "invalid_request_error", f"content.{place}: the data is not base64.") from error
+    if not 0 < len(content) <= MOST_BYTES:
+        raise Refused(413, "request_too_large", f"content.{place}: a file has 1 byte to {MOST_BYTES // 2**20} MiB.")
+    digest = hashlib.sha256(content).hexdigest()
+    file, _ = StoredFile.objects.get_or_create(user=user, digest=digest, defaults={"media_type": media_type, "size": len(content)})
+    StoredFile.threads.through.objects.get_or_create(storedfile=file, thread_id=thread_id)
+    if not default_storage.exists(path_of(file)):
+        default_storage.save(path_of(file), ContentFile(content))
+    return {"type": "file", "file_id": f"{FILE_PREFIX}{file.pk.hex}", "media_type": file.media_type}
+
+
+def path_of(file: StoredFile) -> str:
+    return f"files/{file.user_id}/{file.digest}"
+
+
+def inline(blocks: list[Block]) -> list[Block]:
+    """The blocks with every reference replaced by the file's bytes, as providers want them. A lost file becomes a note."""
+    return [_inlined(block) if _is_reference(block) else block for block in blocks]
+
+
+def _is_reference(block: Block) -> bool:
+    source = block.get("source")
+    return isinstance(source, dict) and source.get("type") == "file"
+
+
+def _inlined(block: Block) -> Block:
+    source = block["source"]
+    file = StoredFile.objects.filter(pk=UUID(hex=source["file_id"].removeprefix(FILE_PREFIX))).first()
+    if file is None or not default_storage.exists(path_of(file)):
+        return {"type": "text", "text": f"[{block['type']}: the file is no longer there]"}
+    with default_storage.open(path_of(file)) as content:
+        data = base64.b64encode(content.read()).decode()
+    return {**block, "source": {"type": "base64", "media_type": file.media_type, "data": data}}
+
+
+def erase_unused(user_id: UUID) -> int:
+    """Delete the account's files that no thread refers to any more; how many."""
+    unused = list(StoredFile.objects.filter(user_id=user_id, threads=None))
+    for file in unused:
+        default_storage.delete(path_of(file))
+        file.delete()
+    return len(unused)

@@ -1,0 +1,99 @@
+"""What a turn's provider is sent: history, summarised when it nears the window, files in full, the system prompt."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from psycopg_pool import AsyncConnectionPool
+
+from billing.pricing import cost_micros
+from chatai.lib import hints
+from chatai.lib.ids import uuid7
+from threads import compaction, history
+from threads.attachments import inline
+from threads.blocks import Partial, dump_json, text_of
+from threads.compaction import HistoryRow
+from threads.providers.base import ModelInfo, Provider, ProviderError, Request
+from threads.replies import store
+
+logger = logging.getLogger(__name__)
+
+SUMMARY_SECONDS = 90
+TaskModel = Callable[[], Awaitable[tuple[ModelInfo, Provider] | None]]
+
+
+@dataclass(slots=True)
+class Context:
+    """Makes requests for turns of this process."""
+
+    pool: AsyncConnectionPool[Any]
+    task_model: TaskModel
+
+    async def request(self, claimed: store.Claimed, info: ModelInfo, partial: Partial) -> Request:
+        """The call for this turn; a partial answer of an earlier attempt goes along to be continued."""
+        options = dict(claimed.options)
+        max_tokens = min(int(options.pop("max_tokens", 0) or info.default_max_tokens), info.max_output_tokens)
+        system = history.system_prompt(claimed.instructions, options.pop("system", None))
+        summary, rows = await self._history(claimed, compaction.room_for_history(info.context_window, max_tokens))
+        newest_first = [(row.role, row.content) for row in reversed(rows)]
+        messages = history.build(newest_first, info, max_tokens)
+        if summary:
+            messages.insert(0, compaction.as_message(summary))
+        if any(block["type"] in ("image", "document") for message in messages for block in message["content"]):
+            messages = await sync_to_async(_with_files)(messages)
+        if partial.shown:
+            messages.append({"role": "assistant", "content": partial.content()})
+        return Request(model=info, messages=messages, max_tokens=max_tokens, system=system, options=options)
+
+    async def _history(self, claimed: store.Claimed, room: int) -> tuple[str, list[HistoryRow]]:
+        """The summary in force and the rows behind its cutoff, oldest first; made shorter when they near `room`."""
+        async with self.pool.connection() as connection:
+            found = await store.history(connection, claimed.thread_id, claimed.first_seq, history.MOST_ROWS)
+        rows = [HistoryRow(*row) for row in found.rows]
+        cut = None if found.undone else compaction.cutoff(rows, room)
+        if cut is None:
+            return found.summary, rows
+        try:
+            async with asyncio.timeout(SUMMARY_SECONDS):
+                summary = await self._summarise(claimed, found.summary, [row for row in rows if row.seq <= cut], cut)
+        except (ProviderError, TimeoutError) as error:
+            # The newest messages that fit are sent instead, as for a thread that nobody may summarise.
+            logger.warning("thread %s not summarised: %s", claimed.thread_id, getattr(error, "kind", "timeout"))
+            return found.summary, rows
+        return (summary, [row for row in rows if row.seq > cut]) if summary else (found.summary, rows)
+
+    async def _summarise(self, claimed: store.Claimed, before: str, rows: list[HistoryRow], cut: int) -> str:
+        task = await self.task_model()
+        if task is None:
+            return ""
+        info, provider = task
+        text = compaction.request_text(before, rows)[-compaction.room_for_history(info.context_window, compaction.SUMMARY_TOKENS) :]
+        messages = [{"role": "user", "content": [{"type": "text", "text": text}]}]
+        max_tokens = min(compaction.SUMMARY_TOKENS, info.max_output_tokens)
+        answer = Partial()
+        async for event in provider.stream(Request(model=info, messages=messages, max_tokens=max_tokens, system=compaction.SYSTEM)):
+            answer.add(event)
+        summary = text_of(answer.content()).strip()
+        if summary:
+            async with self.pool.connection() as connection:
+                values = {
+                    "id": uuid7(),
+                    "thread": claimed.thread_id,
+                    "through": cut,
+                    "summary": summary,
+                    "model": info.slug,
+                    "usage": dump_json(answer.usage),
+                    "cost": cost_micros(answer.usage, info.price),
+                }
+                await store.keep_summary(connection, values)
+            hints.announce("live", "threads", claimed.thread_id)
+        return summary
+
+
+def _with_files(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{**message, "content": inline(message["content"])} for message in messages]
