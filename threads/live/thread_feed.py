@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
 from django.http.response import HttpResponseBase
 
 from accounts.models import ApiKey
@@ -31,7 +31,7 @@ async def _frames(key: ApiKey, thread_id: UUID, after: int) -> AsyncIterator[byt
     with tailer().bell(thread_id) as bell:
         while time.monotonic() < until:
             bell.clear()
-            thread, rows = await sync_to_async(_news)(key, thread_id, after)
+            thread, rows = await database_sync_to_async(_news)(key, thread_id, after)
             if thread is None:
                 yield _frame("deleted", "", "{}")
                 return

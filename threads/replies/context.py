@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
 from psycopg_pool import AsyncConnectionPool
 
 from billing.pricing import cost_micros
@@ -45,7 +45,7 @@ class Context:
         if summary:
             messages.insert(0, compaction.as_message(summary))
         if any(block["type"] in ("image", "document") for message in messages for block in message["content"]):
-            messages = await sync_to_async(_with_files)(messages)
+            messages = await database_sync_to_async(_with_files)(messages)
         if partial.shown:
             messages.append({"role": "assistant", "content": partial.content()})
         return Request(model=info, messages=messages, max_tokens=max_tokens, system=system, options=options)

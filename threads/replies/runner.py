@@ -160,7 +160,7 @@ class Runner:
         return self.models[slug]
 
     async def _task_model(self) -> tuple[ModelInfo, Provider] | None:
-        info = await self._model(await sync_to_async(catalog.task_model)())
+        info = await self._model(await database_sync_to_async(catalog.task_model)())
         return (info, catalog.provider_for(info)) if info else None
 
     # --- looking around ---------------------------------------------------------------------------------------------------
