@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.conf import settings
+from django.utils.safestring import SafeString
 
 from threads import compaction
-from threads.live.frames import TurnView, turn_views
+from threads.live.drawn import draw
 from threads.models import Message, Thread, Turn
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TurnPage:
-    turns: list[TurnView]
+    turns: list[SafeString]  # each a section
     older: int | None  # sequence number before which the next page lies; None at the beginning of the thread
 
 
@@ -30,4 +31,4 @@ def page_of_turns(user: User, thread: Thread, before: int | None = None) -> Turn
     if before is None:
         shown += turns.filter(thread=thread, on_path=True, status=Turn.Status.QUEUED).order_by("number")
     older = shown[0].first_seq if shown and shown[0].parent_id is not None else None
-    return TurnPage(turn_views(shown, compaction.current(thread)), older)
+    return TurnPage(draw(shown, compaction.current(thread)), older)

@@ -22,6 +22,8 @@ from threads.providers.catalog import model_info
 if TYPE_CHECKING:
     from datetime import datetime
 
+Siblings = dict[tuple[UUID, UUID | None], list[UUID]]  # (thread, parent) → its turns
+
 # What the person can do about it, by kind of error.
 RETRY, CONTINUE = "retry", "continue"
 
@@ -174,9 +176,9 @@ def _block_html(block: Block) -> SafeString:
     return NOTHING
 
 
-def turn_views(turns: Iterable[Turn], summary: Compaction | None = None) -> list[TurnView]:
+def turn_views(turns: Iterable[Turn], summary: Compaction | None = None, siblings: Siblings | None = None) -> list[TurnView]:
     """Views of `turns` of one thread (already fetched for their owner) with the summary in force there; one query for messages, one
-    for journals of running ones, one for other versions."""
+    for journals of running ones, one for other versions unless they are given."""
     turns = list(turns)
     messages: dict[UUID, list[Message]] = defaultdict(list)
     for message in Message.objects.filter(turn__in=turns).order_by("seq", "role"):
@@ -189,7 +191,7 @@ def turn_views(turns: Iterable[Turn], summary: Compaction | None = None) -> list
             payloads[event.turn_id].append(event.payload)
         for turn_id, growing in running.items():
             growing.feed(payloads[turn_id])
-    siblings = _siblings(turns)
+    siblings = siblings_of(turns) if siblings is None else siblings
     views = []
     for turn in turns:
         rows = _question_first(messages[turn.id])
@@ -199,12 +201,12 @@ def turn_views(turns: Iterable[Turn], summary: Compaction | None = None) -> list
     return views
 
 
-def _siblings(turns: list[Turn]) -> dict[tuple[UUID, UUID | None], list[UUID]]:
+def siblings_of(turns: Sequence[Turn]) -> Siblings:
     """Ids of started turns by thread and parent, in the order they were asked."""
     threads = {turn.thread_id for turn in turns}
     parents = {turn.parent_id for turn in turns} - {None}
     related = Q(parent__in=parents) | Q(parent=None) if any(turn.parent_id is None for turn in turns) else Q(parent__in=parents)
-    found: dict[tuple[UUID, UUID | None], list[UUID]] = defaultdict(list)
+    found: Siblings = defaultdict(list)
     started = Turn.objects.filter(related, thread__in=threads, first_seq__isnull=False).order_by("number")
     for turn_id, thread_id, parent_id in started.values_list("pk", "thread_id", "parent_id"):
         found[thread_id, parent_id].append(turn_id)
