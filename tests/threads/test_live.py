@@ -124,6 +124,7 @@ def test_two_tabs_read_the_same_at_the_end_whoever_sent(world: World) -> None:
 # --- slow and dead readers ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_page_that_never_acknowledges_is_sent_no_more_than_the_window(world: World) -> None:
     page = asked(world.page(), "[[tokens=6000 delay=0.5]]")
     page.until(lambda p: p.over, 40)
