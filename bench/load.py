@@ -46,11 +46,11 @@ class Generator:
     async def turns(self, people: list[int], rounds: int, tokens: int, delay: float) -> dict[str, Any]:
         """Each of `people` asks `rounds` times, the next question when the answer is complete."""
 
-        async def one(index: int) -> list[Seen]:
-            await asyncio.sleep(delay * tokens / 1000 * index / len(people))  # not all in the same step
+        async def one(place: int, index: int) -> list[Seen]:
+            await asyncio.sleep(delay * tokens / 1000 * place / len(people))  # not all in the same step
             return [await self.pages[index].ask(tokens, delay) for _ in range(rounds)]
 
-        return await self._measured(one(index) for index in people)
+        return await self._measured(one(place, index) for place, index in enumerate(people))
 
     async def crowd(self, streams: list[int], probes: list[int], ramp: float, hold: float, delay: float) -> dict[str, Any]:
         """All of `streams` being answered at once for `hold` seconds after `ramp`; meanwhile `probes` ask short questions.
@@ -64,15 +64,15 @@ class Generator:
         await asyncio.sleep(ramp)
         until = time.monotonic() + hold
 
-        async def probe(index: int) -> list[Seen]:
-            await asyncio.sleep(0.5 * index / len(probes))
+        async def probe(place: int, index: int) -> list[Seen]:
+            await asyncio.sleep(0.5 * place / len(probes))
             asked = []
             while time.monotonic() < until:
                 asked.append(await self.pages[index].ask(10, delay))
             return asked
 
         live = [sum(self._is_live(index) for index in streams)]
-        measured = await self._measured(probe(index) for index in probes)
+        measured = await self._measured(probe(place, index) for place, index in enumerate(probes))
         live.append(sum(self._is_live(index) for index in streams))
         crowd = await asyncio.gather(*writing)
         return {**measured, "live": live, "crowd": [seen.summary() for seen in crowd]}

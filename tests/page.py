@@ -5,7 +5,6 @@ What a person would read there is `page.answer(n)` and `page.transcript`; `page.
 
 from __future__ import annotations
 
-import http.client
 import json
 import secrets
 import threading
@@ -17,6 +16,7 @@ import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from email.message import Message
 from http.cookiejar import CookieJar
 from types import TracebackType
 from typing import Any, TypeVar
@@ -41,7 +41,7 @@ class Answer:
 
     status: int
     text: str
-    headers: http.client.HTTPMessage
+    headers: Message[str, str]
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):
@@ -98,11 +98,12 @@ class Browser:
 
 
 class Page:
-    """A tab with one thread open (or the list alone). Frames are folded in by a thread of its own until `close`."""
+    """A tab with one thread open. Frames are folded in by a thread of its own until `close`."""
 
-    def __init__(self, browser: Browser, thread_id: uuid.UUID | None = None, acknowledges: bool = True, records: bool = False) -> None:
+    def __init__(self, browser: Browser, thread_id: uuid.UUID, acknowledges: bool = True, records: bool = False) -> None:
         self.browser = browser
         self.thread_id = thread_id
+        self.socket_path = f"/ws/c/{thread_id}/"  # "/ws/" for the list of chats alone
         self.acknowledges = acknowledges
         self.records = records
         self.shown: list[str] = []  # with `records`: the last answer as it was after every frame
@@ -143,13 +144,12 @@ class Page:
     def connect(self, **headers: str) -> Page:
         """Open the socket. Raises websockets' InvalidStatus when the handshake is refused."""
         self.close()
-        path = f"/ws/c/{self.thread_id}/" if self.thread_id else "/ws/"
         given = {"Cookie": self.browser.cookies, "Origin": self.browser.url}
         given = {name: value for name, value in (given | headers).items() if value}
-        address = f"{self.browser.url.replace('http', 'ws')}{path}?since={self.since}"
+        address = f"{self.browser.url.replace('http', 'ws')}{self.socket_path}?since={self.since}"
         self.close_code = None
-        limits = {"max_size": None, "open_timeout": 20, "close_timeout": 1, "ping_interval": None}
-        self.socket = self.open_sockets.enter_context(connect(address, additional_headers=given, **limits))
+        opening = connect(address, additional_headers=given, max_size=None, open_timeout=20, close_timeout=1, ping_interval=None)
+        self.socket = self.open_sockets.enter_context(opening)
         self.reader = threading.Thread(target=self._read, args=(self.socket,), daemon=True)
         self.reader.start()
         return self

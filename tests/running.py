@@ -13,6 +13,7 @@ import pytest
 from django.conf import settings
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.db import connection
+from django.db.models import QuerySet
 from django.utils import timezone
 from pytest_django import DjangoDbBlocker
 
@@ -108,8 +109,11 @@ class World:
         return list(Message.objects.filter(thread_id=thread_id, seq__isnull=False).order_by("seq"))
 
     def journal(self, turn: Turn) -> list[str]:
-        events = TurnEvent.objects.filter(ring=turn.ring, turn_id=turn.pk).order_by("index")
-        return list(events.values_list("payload", flat=True))
+        return list(self.events(turn).values_list("payload", flat=True))
+
+    def events(self, turn: Turn) -> QuerySet[TurnEvent]:
+        assert turn.ring is not None
+        return TurnEvent.objects.filter(ring=turn.ring, turn_id=turn.pk).order_by("index")
 
     def check(self) -> None:
         """What holds for every conversation whatever happened to it."""
@@ -127,8 +131,7 @@ class World:
             partial.add(load_event(payload))
         answer = Message.objects.get(turn=turn, role="assistant")
         assert answer.content == partial.content(), f"message and journal of a {turn.status} turn"
-        events = TurnEvent.objects.filter(ring=turn.ring, turn_id=turn.pk).order_by("index")
-        indexes, epochs = zip(*events.values_list("index", "epoch"), strict=True)
+        indexes, epochs = zip(*self.events(turn).values_list("index", "epoch"), strict=True)
         assert list(indexes) == list(range(len(indexes)))
         assert list(epochs) == sorted(epochs), "an old epoch wrote after a new one"
 

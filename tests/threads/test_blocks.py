@@ -2,6 +2,8 @@
 
 import json
 import random
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
@@ -9,6 +11,7 @@ from threads.blocks import (
     BlockDelta,
     BlockStart,
     BlockStop,
+    Delta,
     Event,
     InputJsonDelta,
     MessageDelta,
@@ -43,34 +46,36 @@ EVENTS: list[Event] = [
 ]
 
 
+DELTAS: dict[str, Callable[[str], Delta]] = {"text": TextDelta, "thinking": ThinkingDelta, "tool_use": InputJsonDelta}
+
+
 def sayings(dice: random.Random, length: int) -> str:
     return "".join(dice.choice(ALPHABET) for _ in range(length))
 
 
-def answer(dice: random.Random) -> tuple[list[Event], list[dict[str, object]]]:
+def answer(dice: random.Random) -> tuple[list[Event], list[dict[str, Any]]]:
     """A stream of blocks of all kinds cut anywhere, and the content it stands for."""
     events: list[Event] = [MessageStart({"id": "msg_1", "model": "m", "usage": {"input_tokens": 9, "output_tokens": 1}})]
-    content: list[dict[str, object]] = []
+    content: list[dict[str, Any]] = []
     for index in range(dice.randint(1, 5)):
         kind = dice.choice(["text", "thinking", "tool_use"])
         whole = sayings(dice, dice.randint(1, 60))
         arguments = {"word": whole}
         said = json.dumps(arguments) if kind == "tool_use" else whole
-        start = (
+        start: dict[str, Any] = (
             {"type": "tool_use", "id": f"toolu_{index}", "name": "find", "input": {}} if kind == "tool_use" else {"type": kind, kind: ""}
         )
         events.append(BlockStart(index, start))
         while said:
             size = dice.randint(1, 9)
             piece, said = said[:size], said[size:]
-            delta = {"text": TextDelta, "thinking": ThinkingDelta, "tool_use": InputJsonDelta}[kind](piece)
-            events.append(BlockDelta(index, delta))
+            events.append(BlockDelta(index, DELTAS[kind](piece)))
         events.append(BlockStop(index))
         content.append(start | ({"input": arguments} if kind == "tool_use" else {kind: whole}))
     return [*events, MessageDelta({"stop_reason": "end_turn"}, {"output_tokens": 7}), MessageStop()], content
 
 
-def folded(events: list[Event]) -> Partial:
+def folded(events: Sequence[Any]) -> Partial:
     partial = Partial()
     for event in events:
         partial.add(event)
@@ -110,7 +115,7 @@ def test_the_journal_merges_what_has_arrived_and_loses_nothing_of_it(seed: int) 
     written: list[str] = []
     for event in events:
         # The adapter's events are its own: what the journal merges into is what it was given.
-        line.add(load_event(dump_event(event)))
+        line.add(load_event(dump_event(event)))  # type: ignore[arg-type]
         if dice.random() < 0.2:  # a tick
             written += [dump_event(one) for one in line.pending]
             line.pending = []

@@ -2,7 +2,6 @@
 
 import random
 import shutil
-import subprocess
 import tempfile
 import time
 import uuid
@@ -41,15 +40,16 @@ class Doomed(Stack):
     def start(self, *names: str, **env: str) -> None:
         for name in names:
             if name in self.servers:
-                self.processes[name] = until(lambda: self._served(name), 30, f"{name} is back")  # noqa: B023  used at once
+                until(lambda: self._serves(name), 30, f"{name} is back")  # noqa: B023  used at once
             else:
                 super().start(name, **env)
 
-    def _served(self, name: str) -> subprocess.Popen[bytes] | None:
+    def _serves(self, name: str) -> bool:
         try:
-            return embedded.start(self.servers[name], self.logs / f"{name}.log")
+            self.processes[name] = embedded.start(self.servers[name], self.logs / f"{name}.log")
         except embedded.EmbeddedError:
-            return None  # the children of the killed one are still leaving
+            return False  # the children of the killed one are still leaving
+        return True
 
     def stop(self) -> None:
         servers = {name: self.processes.pop(name) for name in self.servers if name in self.processes}
@@ -115,7 +115,7 @@ def test_nothing_shown_is_lost_when_a_process_is_killed(killing: World, doomed: 
         for one in pages:
             if one.close_code is not None and not one.over:
                 one.reconnect()
-    turns = killing.settled(*(page.thread_id for page in pages if page.thread_id), seconds=60)
+    turns = killing.settled(*(page.thread_id for page in pages), seconds=60)
     for page in pages:
         if page.close_code is not None:
             page.reconnect()

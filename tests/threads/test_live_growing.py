@@ -23,12 +23,12 @@ TEXTS = [
 
 def events_of(dice: random.Random, thoughts: str, text: str) -> list[str]:
     events: list[Event] = []
-    for index, (kind, words, delta) in enumerate((("thinking", thoughts, ThinkingDelta), ("text", text, TextDelta))):
+    for index, (kind, words) in enumerate((("thinking", thoughts), ("text", text))):
         events.append(BlockStart(index, {"type": kind, kind: ""}))
         while words:
             size = dice.randint(1, 12)
             piece, words = words[:size], words[size:]
-            events.append(BlockDelta(index, delta(piece)))
+            events.append(BlockDelta(index, ThinkingDelta(piece) if kind == "thinking" else TextDelta(piece)))
         events.append(BlockStop(index))
     return [dump_event(event) for event in [*events, TurnDone(1, False)]]
 

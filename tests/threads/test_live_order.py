@@ -28,7 +28,7 @@ def test_two_tabs_send_two_hundred_messages_each_and_show_the_same_order(world: 
     two.open()
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(write, (one, two)))
-    turns = world.settled(*[page.thread_id for page in (one,) if page.thread_id], seconds=180)
+    turns = world.settled(one.thread_id, seconds=180)
     assert {turn.status for turn in turns} == {"done"}
     assert [turn.first_seq for turn in turns] == list(range(1, 4 * EACH + 3, 2)), "answered in the order of sending"
     seqs = Message.objects.filter(thread_id=one.thread_id).order_by("seq").values_list("seq", "role", "turn__number")

@@ -120,7 +120,8 @@ def test_every_page_gives_each_person_their_own(
 
 
 def socket(world: World, user: User | None, thread_id: UUID | None) -> Page:
-    page = Page(Browser(world.stack.url, user), thread_id)
+    page = Page(Browser(world.stack.url, user), thread_id or uuid7())
+    page.socket_path = page.socket_path if thread_id else "/ws/"
     world.pages.append(page)
     return page.connect()
 

@@ -33,8 +33,7 @@ def the_turn(page: Page) -> Turn:
     return Turn.objects.get(thread_id=page.thread_id)
 
 
-def text_in_history(world: World, thread_id: UUID | None, which: int = -1) -> str:
-    assert thread_id
+def text_in_history(world: World, thread_id: UUID, which: int = -1) -> str:
     return " ".join(text_of(world.history(thread_id)[which].content).split())
 
 
@@ -163,7 +162,7 @@ def test_stop_at_any_moment_ends_the_turn_at_once(world: World) -> None:
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(ask_and_stop, pages))
-    turns = world.settled(*(page.thread_id for page in pages if page.thread_id), seconds=2.5)
+    turns = world.settled(*(page.thread_id for page in pages), seconds=2.5)
     assert {turn.status for turn in turns} <= {"done", "stopped"}
     assert all(turn.attempts == 1 for turn in turns)
 
@@ -191,14 +190,9 @@ def test_messages_sent_while_an_answer_runs_are_answered_in_their_order(world: W
     page.until(lambda p: len(p.turns) == 3 and p.over)
     assert [role for role, _ in page.transcript] == ["user", "assistant"] * 3
     assert [text.rsplit(" ", 1)[-1] for text in page.questions] == ["one", "two", "three"]
-    turns = world.turns(the_threads_id(page))
+    turns = world.turns(page.thread_id)
     assert all(before.finished_at <= after.started_at for before, after in pairwise(turns))  # type: ignore[operator]
     assert turns[0].usage["input_tokens"] < turns[1].usage["input_tokens"] < turns[2].usage["input_tokens"], "each is sent what came before"
-
-
-def the_threads_id(page: Page) -> UUID:
-    assert page.thread_id
-    return page.thread_id
 
 
 def test_a_queued_message_can_be_taken_back_on_the_page(world: World) -> None:
@@ -236,7 +230,7 @@ def test_deleting_a_thread_stops_its_answer_and_closes_its_pages(world: World) -
     page.until(lambda p: "w5 " in p.answer())
     assert page.browser.post(f"/c/{page.thread_id}/delete").status < 400
     assert page.until_closed(3) == 4404
-    (turn,) = world.settled(the_threads_id(page), seconds=2)
+    (turn,) = world.settled(page.thread_id, seconds=2)
     assert turn.status == "stopped"
     page.close_code = None
     assert page.connect().until_closed(3) == 4404

@@ -56,7 +56,7 @@ def test_two_processes_share_the_turns_and_answer_each_once(world: World, second
     pages = [world.page(user) for _ in range(40)]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda page: asked(page, "[[tokens=10 delay=20]]"), pages))
-    turns = world.settled(*(page.thread_id for page in pages if page.thread_id))
+    turns = world.settled(*(page.thread_id for page in pages))
     assert [(turn.status, turn.epoch, text_of_answer(turn)) for turn in turns] == [("done", 1, words(10))] * 40
     assert len({turn.runner for turn in turns}) == 2
     assert world.stack.provider_stats()["requests"] - before == 40
@@ -78,14 +78,14 @@ def test_a_stalled_process_writes_nothing_once_another_took_over(world: World, s
     running = Turn.objects.filter(thread__user=user, epoch=1, status="running")
     until(lambda: not running.exists(), 15, "every turn is taken over")
     second.tell("replies", signal.SIGCONT)
-    world.settled(*(page.thread_id for page in everyone if page.thread_id), seconds=30)
+    world.settled(*(page.thread_id for page in everyone), seconds=30)
     for page in watching:
         page.until(lambda p: p.over)
     for page in continued:
-        (turn,) = world.turns(page.thread_id or UUID(int=0))
+        (turn,) = world.turns(page.thread_id)
         assert (turn.status, turn.epoch, text_of_answer(turn), page.answer()) == ("done", 2, words(100), words(100))
     for page in ended:
-        (turn,) = world.turns(page.thread_id or UUID(int=0))
+        (turn,) = world.turns(page.thread_id)
         kept = text_of_answer(turn)
         assert (turn.status, page.answer()) == ("interrupted", kept)
         assert kept == words(len(kept.split()))
@@ -133,7 +133,6 @@ def test_on_sigterm_short_answers_finish_long_ones_are_handed_over_and_nothing_i
     late = asked(world.page(user), "[[tokens=3]]")
     second.tell("replies", signal.SIGCONT)
     for page, count, attempts in ((short, 20, 1), (long, 200, 2), (late, 3, 1)):
-        assert page.thread_id
         (turn,) = world.settled(page.thread_id)
         assert (turn.status, turn.attempts, text_of_answer(turn)) == ("done", attempts, words(count))
     long.until(lambda p: p.over)
@@ -201,8 +200,8 @@ def test_without_redis_everything_works_a_little_later(world: World) -> None:
         browser = Browser(alone.url)
         answer = browser.sign_in(user)
         assert answer.status == 302, parse(answer.text).text
-        page, other = Page(browser, uuid7()), Page(browser, None)
-        world.pages += [page, other]
+        page = Page(browser, uuid7())
+        world.pages.append(page)
         asked(page, "[[tokens=5]]").open().until(lambda p: p.over, 30)  # the first one, with everything still cold
         started = time.monotonic()
         page.send("[[tokens=60 delay=20]]", CLAUDE)
