@@ -89,7 +89,8 @@ does.edit = (link, event) => {
 
 async function begin(turn, back) {
   if (editing) cancel();
-  const text = await questionOf(turn).catch(() => turn.querySelector(".bubble").innerText);
+  const [plain, ...more] = turn.querySelectorAll(".bubble > .plain"); // exactly as typed, so that no key waits for the server
+  const text = plain && !more.length ? plain.textContent : await questionOf(turn);
   open(turn, { turn: turn.dataset.turn, text, id: newId(), saving: false, back });
 }
 
