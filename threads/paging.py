@@ -10,7 +10,8 @@ from django.utils.safestring import SafeString
 
 from threads import compaction
 from threads.live.drawn import draw
-from threads.models import Message, Thread, Turn
+from threads.live.frames import TurnView, turn_views
+from threads.models import Compaction, Message, Thread, Turn
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -18,8 +19,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TurnPage:
-    turns: list[SafeString]  # each a section
+    turns: list[Turn]
+    summary: Compaction | None  # in force in this thread
     older: int | None  # sequence number before which the next page lies; None at the beginning of the thread
+
+    @property
+    def sections(self) -> list[SafeString]:
+        """The turns as HTML."""
+        return draw(self.turns, self.summary)
+
+    @property
+    def views(self) -> list[TurnView]:
+        return turn_views(self.turns, self.summary)
 
 
 def page_of_turns(user: User, thread: Thread, before: int | None = None) -> TurnPage:
@@ -31,4 +42,4 @@ def page_of_turns(user: User, thread: Thread, before: int | None = None) -> Turn
     if before is None:
         shown += turns.filter(thread=thread, on_path=True, status=Turn.Status.QUEUED).order_by("number")
     older = shown[0].first_seq if shown and shown[0].parent_id is not None else None
-    return TurnPage(draw(shown, compaction.current(thread)), older)
+    return TurnPage(shown, compaction.current(thread), older)

@@ -46,7 +46,7 @@ def home(request: HttpRequest) -> HttpResponse:
 @login_required
 def new_chat(request: HttpRequest) -> HttpResponse:
     unsaved = Thread(id=uuid7(), user=person(request))
-    page = _page(request, unsaved, TurnPage([], None))
+    page = _page(request, unsaved, TurnPage([], None, None))
     return render(request, "threads/thread.html", {**page, "is_new": True, "suggestions": SUGGESTIONS})
 
 

@@ -11,8 +11,8 @@ from accounts import keys
 from accounts.actions import close_account
 from accounts.models import User
 from tests.api.client import Caller
+from tests.running import database_url, working_in
 from tests.stack import Stack, until
-from tests.threads.conftest import database_url, working_in
 from threads.models import Turn
 
 DATABASE = "test_chatai_api"

@@ -164,10 +164,10 @@ def test_a_page_shows_the_path_and_says_which_version_it_is(owner: User, thread:
     second = answer(edit(owner, three[1], "q2b"))
     third = answer(regenerate(owner, second))
     page = page_of_turns(owner, thread)
-    assert [(turn.version, turn.versions) for turn in page.turns] == [(1, 1), (3, 3)]
-    assert (page.turns[1].previous_id, page.turns[1].next_id) == (second.pk, None)
+    assert [(turn.version, turn.versions) for turn in page.views] == [(1, 1), (3, 3)]
+    assert (page.views[1].previous_id, page.views[1].next_id) == (second.pk, None)
     actions.switch(owner, thread.pk, second.pk)
-    shown = page_of_turns(owner, thread).turns[1]
+    shown = page_of_turns(owner, thread).views[1]
     assert (shown.version, shown.previous_id, shown.next_id) == (2, three[1].pk, third.pk)
 
 
@@ -181,7 +181,7 @@ def test_paging_back_ends_at_the_beginning_of_the_path(owner: User, thread: Thre
     older, before = True, None
     while older:
         page = page_of_turns(owner, thread, before)
-        seen = [turn.rows[0].text for turn in page.turns] + seen
+        seen = [turn.rows[0].text for turn in page.views] + seen
         before, older = page.older, page.older is not None
     assert seen == ["another beginning", *(f"r{n}" for n in range(5))]
 
@@ -283,7 +283,7 @@ def test_an_edit_taken_back_before_it_started_brings_the_version_before_back(own
     actions.withdraw(owner, first.pk)
     assert (path(thread), Turn.objects.get(pk=behind.pk).parent_id) == ([], None), "what waits behind it stands there now"
     answer(behind)
-    assert page_of_turns(owner, thread).turns[0].versions == 2
+    assert page_of_turns(owner, thread).views[0].versions == 2
 
 
 def test_a_message_taken_back_from_the_queue_brings_nothing_else(owner: User, thread: Thread, three: list[Turn]) -> None:

@@ -15,7 +15,7 @@ from accounts.models import User
 from chatai.lib import hints
 from tests.dom import parse
 from tests.page import Page
-from tests.threads.conftest import World
+from tests.running import World
 from tests.threads.dialogue import answer, ask, begin, path, say
 from threads import actions, load
 from threads.models import Message, Thread, Turn
@@ -159,7 +159,7 @@ def test_other_tabs_follow_and_are_never_empty_in_between(world: World) -> None:
     first = page.turns[0]["data-turn"]
     counts: list[int] = []
     for tab in (page, other):
-        tab._take = Counting(tab, counts)  # type: ignore[method-assign]
+        tab._take = Counting(tab, counts)
     assert page.browser.post(f"/c/turns/{first}/edit", text="[[tokens=3]] two", model="", request_id=str(uuid4())).status == 204
     for tab in (page, other):
         tab.until(lambda p: p.questions == ["[[tokens=3]] two"] and p.over)
@@ -184,7 +184,7 @@ def test_a_tab_that_was_away_while_versions_changed_shows_the_right_one_when_it_
     second = page.turns[1]["data-turn"]
     page.close()
     page.browser.post(f"/c/turns/{second}/regenerate", request_id=str(uuid4()))
-    world.settled(page.thread_id)  # type: ignore[arg-type]
+    world.settled(page.thread_id)
     page.connect()
     page.until(lambda p: len(p.turns) == 2 and p.turns[1]["data-turn"] != second)
     assert "2/2" in page.turns[1].text

@@ -14,8 +14,8 @@ from django.utils import timezone
 from accounts.models import User
 from bench.provider import Seen, start
 from chatai.lib import hints
+from tests.running import World
 from tests.stack import until
-from tests.threads.conftest import World
 from tests.threads.dialogue import answer, ask, begin, finish, request_of, say, texts
 from threads import actions, compaction, load
 from threads.blocks import text_of
@@ -230,9 +230,9 @@ def test_people_and_listings_keep_everything(owner: User, thread: Thread) -> Non
     rows = Message.objects.for_user(owner).filter(thread=thread).path(None, None)
     assert rows.count() == 12
     page = page_of_turns(owner, thread)
-    assert len(page.turns) == 6
+    assert len(page.views) == 6
     made = Compaction.objects.get(thread=thread)
-    (marked,) = [view for view in page.turns if view.marker]
+    (marked,) = [view for view in page.views if view.marker]
     assert marked.rows[-1].seq == made.through_seq
     assert marked.marker is not None
     assert NOTES in marked.marker.html
@@ -279,13 +279,13 @@ def test_the_marker_costs_one_query_however_long_the_thread(
     owner: User, thread: Thread, summarised: Compaction, django_assert_num_queries: Any
 ) -> None:
     with CaptureQueriesContext(connection) as counted:
-        page_of_turns(owner, thread)
+        assert page_of_turns(owner, thread).sections
     assert len(counted) == 6, [query["sql"][:60] for query in counted]
     for number in range(10):
         say(owner, thread, f"q{number}", "a")
         Compaction.objects.create(thread=thread, through_seq=6 + 2 * number, summary="…", model="demo", undone_at=timezone.now())
     with django_assert_num_queries(len(counted)):
-        page_of_turns(owner, thread)
+        assert page_of_turns(owner, thread).sections
 
 
 def test_a_summary_made_while_the_page_is_open_appears_there_and_goes_when_it_is_undone(world: World) -> None:
@@ -302,10 +302,10 @@ def test_a_summary_made_while_the_page_is_open_appears_there_and_goes_when_it_is
     for number in range(2, 7):
         if number > 2:
             assert page.send(f"[[tokens=30]] {LONG}", "small").status == 204
-        until(lambda: len(page.turns) == number and page.over)  # noqa: B023  used at once
+        until(lambda: len(page.views) == number and page.over)  # noqa: B023  used at once
     first, *_, last = Compaction.objects.filter(thread_id=str(page.thread_id)).order_by("through_seq")
     page.until(lambda p: [one["id"] for one in p.document.all("details")] == [f"summary-{last.pk}"])
-    assert len(page.turns) == 6, "nothing is taken away"
+    assert len(page.views) == 6, "nothing is taken away"
     Compaction.objects.filter(thread_id=str(page.thread_id)).exclude(pk__in=[first.pk, last.pk]).delete()
     assert page.browser.post(f"/c/summaries/{last.pk}/undo").status == 204
     page.until(lambda p: [one["id"] for one in p.document.all("details")] == [f"summary-{first.pk}"])
