@@ -159,7 +159,7 @@ def test_other_tabs_follow_and_are_never_empty_in_between(world: World) -> None:
     first = page.turns[0]["data-turn"]
     counts: list[int] = []
     for tab in (page, other):
-        tab._take = Counting(tab, counts)
+        tab._take = Counting(tab, counts)  # type: ignore[method-assign]
     assert page.browser.post(f"/c/turns/{first}/edit", text="[[tokens=3]] two", model="", request_id=str(uuid4())).status == 204
     for tab in (page, other):
         tab.until(lambda p: p.questions == ["[[tokens=3]] two"] and p.over)

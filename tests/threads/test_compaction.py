@@ -302,10 +302,10 @@ def test_a_summary_made_while_the_page_is_open_appears_there_and_goes_when_it_is
     for number in range(2, 7):
         if number > 2:
             assert page.send(f"[[tokens=30]] {LONG}", "small").status == 204
-        until(lambda: len(page.views) == number and page.over)  # noqa: B023  used at once
+        until(lambda: len(page.turns) == number and page.over)  # noqa: B023  used at once
     first, *_, last = Compaction.objects.filter(thread_id=str(page.thread_id)).order_by("through_seq")
     page.until(lambda p: [one["id"] for one in p.document.all("details")] == [f"summary-{last.pk}"])
-    assert len(page.views) == 6, "nothing is taken away"
+    assert len(page.turns) == 6, "nothing is taken away"
     Compaction.objects.filter(thread_id=str(page.thread_id)).exclude(pk__in=[first.pk, last.pk]).delete()
     assert page.browser.post(f"/c/summaries/{last.pk}/undo").status == 204
     page.until(lambda p: [one["id"] for one in p.document.all("details")] == [f"summary-{first.pk}"])
