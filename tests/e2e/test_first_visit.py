@@ -188,7 +188,7 @@ def test_when_the_server_goes_away_the_page_says_so_and_comes_back_whole(world: 
     finally:
         world.stack.start("web")
         world.stack.wait_ready()
-    expect(page.locator("#strip")).to_have_text("")
+    expect(page.locator("#strip")).to_have_text("", timeout=15_000)  # the page tries every five seconds at the latest
     expect(page.locator("[data-turn]")).to_have_attribute("data-status", "done", timeout=30_000)
     assert answers(page) == [words(200)]
 
