@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from uuid import uuid4
 
 import pytest
 from django.test import Client
@@ -9,7 +10,8 @@ from accounts.models import User
 
 Clients = Callable[[User], Client]
 
-ROUTES = [reverse(route.name, kwargs={"session_id": 1} if "session" in route.name else None) for route in urls.urlpatterns if route.name]
+SOME = {"session_id": 1, "key_id": uuid4()}
+ROUTES = [reverse(route.name, kwargs={name: SOME[name] for name in route.pattern.converters}) for route in urls.urlpatterns if route.name]
 
 
 @pytest.mark.parametrize("address", ROUTES)

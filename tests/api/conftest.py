@@ -37,7 +37,7 @@ def stack() -> Iterator[Stack]:
 @pytest.fixture
 def database(stack: Stack, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """The ORM of this process in the stack's database."""
-    with django_db_blocker.unblock(), working_in(DATABASE):
+    with django_db_blocker.unblock(), working_in(database_url(DATABASE)):
         yield
 
 

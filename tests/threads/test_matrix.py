@@ -10,12 +10,13 @@ import pytest
 from allauth.usersessions.models import UserSession
 from django.test import Client
 
+from accounts.keys import mint
 from accounts.models import User
 from chatai.lib.ids import uuid7
 from tests.page import Browser, Page
 from tests.running import World
 from tests.threads.test_pages import conversation
-from threads.models import Message, Thread, Turn
+from threads.models import Compaction, Message, Thread, Turn
 
 SIGN_IN = 302  # to the sign-in page
 SIGNED_OUT, NO_SUCH_CHAT = 4401, 4404  # close codes
@@ -53,7 +54,11 @@ ROUTES = {
     "c/<uuid:thread_id>/delete": CHANGE,
     "c/<uuid:thread_id>/undo": CHANGE,
     "c/<uuid:thread_id>/read": Rule("POST", SIGN_IN, 404, 204),
-    "c/turns/<uuid:turn_id>/withdraw": Rule("POST", SIGN_IN, 404, 200),
+    "c/turns/<uuid:turn_id>/withdraw": CHANGE,
+    "c/turns/<uuid:turn_id>/edit": Rule("POST", SIGN_IN, 404, 409),  # something is queued behind it
+    "c/turns/<uuid:turn_id>/regenerate": Rule("POST", SIGN_IN, 404, 409),
+    "c/turns/<uuid:turn_id>/switch": Rule("POST", SIGN_IN, 404, 409),
+    "c/summaries/<uuid:compaction_id>/undo": CHANGE,
     "frame/image": Rule("GET", 400, 400, 400),  # it was not told which
     "frame/diagram": OPEN,
     "metrics": Rule("GET", 401, 401, 401),
@@ -63,6 +68,8 @@ ROUTES = {
     "settings/chat/": OWN_PAGE,
     "settings/security/": OWN_PAGE,
     "settings/security/sessions/<int:session_id>/end/": Rule("POST", SIGN_IN, 404, 302),
+    "settings/keys/": OWN_PAGE,
+    "settings/keys/<uuid:key_id>/revoke/": Rule("POST", SIGN_IN, 404, 302),
     "settings/data/": OWN_PAGE,
     "settings/data/close/": Rule("POST", SIGN_IN, 400, 400),  # nobody confirmed it
     "ws:ws/": Rule("WS", SIGNED_OUT, 0, 0),
@@ -78,12 +85,22 @@ def thread(owner: User) -> Thread:
     queued = Turn.objects.create(thread=thread, number=3, request_id="r", request_digest=b"", model="demo")
     Thread.objects.filter(pk=thread.pk).update(turn_count=queued.number)
     Message.objects.create(thread=thread, turn=queued, role="user", content=[{"type": "text", "text": SECRET}])
+    Compaction.objects.create(thread=thread, through_seq=2, summary=SECRET, model="demo")
+    mint(owner, SECRET)
     return thread
 
 
 def address(route: str, thread: Thread, session_id: int) -> str:
     turn = Turn.objects.get(thread=thread, status="queued")
-    for hole, value in {"<uuid:thread_id>": thread.pk, "<uuid:turn_id>": turn.pk, "<int:seq>": 1, "<int:session_id>": session_id}.items():
+    holes = {
+        "<uuid:thread_id>": thread.pk,
+        "<uuid:turn_id>": turn.pk,
+        "<uuid:compaction_id>": thread.compactions.get().pk,
+        "<uuid:key_id>": thread.user.api_keys.get(name=SECRET).pk,
+        "<int:seq>": 1,
+        "<int:session_id>": session_id,
+    }
+    for hole, value in holes.items():
         route = route.replace(hole, str(value))
     return f"/{route}?before=3" if route.endswith("/older") else f"/{route}"
 
