@@ -32,9 +32,7 @@ def edit(request: HttpRequest, turn_id: UUID) -> HttpResponse:
     model, request_id = form.cleaned_data["model"], str(form.cleaned_data["request_id"])
     return _door(
         request,
-        lambda user: actions.edit(
-            user, turn_id, content=form.cleaned_data["text"], model=model, request_id=request_id
-        ).thread_id,
+        lambda user: actions.edit(user, turn_id, content=form.cleaned_data["text"], model=model, request_id=request_id).thread_id,
     )
 
 
