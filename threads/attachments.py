@@ -8,8 +8,11 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
 
 from threads.blocks import Block
 from threads.models import StoredFile
@@ -42,7 +45,9 @@ def _checked(user: User, thread_id: UUID, block: Block, place: int) -> Block:
             return block
         case {"type": "image" | "document" as kind, "source": {"type": "base64", "media_type": str(media_type), "data": str(data)}}:
             return {**block, "source": _kept(user, thread_id, kind, media_type, data, place)}
-        case {"type": "document", "source": {"type": "text", "data": str()}}:
+        case {"type": "document", "source": {"type": "text", "data": str(data)}}:
+            if len(data) > settings.MAX_MESSAGE_CHARS:
+                raise Refused(413, "request_too_large", f"content.{place}: a text has at most {settings.MAX_MESSAGE_CHARS:,} characters.")
             return block
     raise Refused(400, "invalid_request_error", f"content.{place}: a block is text, or an image or document with a base64 source.")
 
@@ -56,12 +61,23 @@ def _kept(user: User, thread_id: UUID, kind: str, media_type: str, data: str, pl
         raise Refused(400, "invalid_request_error", f"content.{place}: the data is not base64.") from error
     if not 0 < len(content) <= MOST_BYTES:
         raise Refused(413, "request_too_large", f"content.{place}: a file has 1 byte to {MOST_BYTES // 2**20} MiB.")
+    file = _stored(user, thread_id, content, media_type)
+    return {"type": "file", "file_id": f"{FILE_PREFIX}{file.pk.hex}", "media_type": media_type}
+
+
+def _stored(user: User, thread_id: UUID, content: bytes, media_type: str) -> StoredFile:
+    """The account's one file of these bytes, tied to the thread. Its row's lock orders this with erasing."""
     digest = hashlib.sha256(content).hexdigest()
-    file, _ = StoredFile.objects.get_or_create(user=user, digest=digest, defaults={"media_type": media_type, "size": len(content)})
-    StoredFile.threads.through.objects.get_or_create(storedfile=file, thread_id=thread_id)
-    if not default_storage.exists(path_of(file)):
-        default_storage.save(path_of(file), ContentFile(content))
-    return {"type": "file", "file_id": f"{FILE_PREFIX}{file.pk.hex}", "media_type": file.media_type}
+    while True:
+        with transaction.atomic():
+            made, _ = StoredFile.objects.get_or_create(user=user, digest=digest, defaults={"media_type": media_type, "size": len(content)})
+            file = StoredFile.objects.select_for_update().filter(pk=made.pk).first()
+            if file is None:
+                continue  # erased in between
+            StoredFile.threads.through.objects.get_or_create(storedfile=file, thread_id=thread_id)
+            if not default_storage.exists(path_of(file)):
+                default_storage.save(path_of(file), ContentFile(content))
+            return file
 
 
 def path_of(file: StoredFile) -> str:
@@ -85,13 +101,24 @@ def _inlined(block: Block) -> Block:
         return {"type": "text", "text": f"[{block['type']}: the file is no longer there]"}
     with default_storage.open(path_of(file)) as content:
         data = base64.b64encode(content.read()).decode()
-    return {**block, "source": {"type": "base64", "media_type": file.media_type, "data": data}}
+    return {**block, "source": {"type": "base64", "media_type": source["media_type"], "data": data}}
 
 
-def erase_unused(user_id: UUID) -> int:
-    """Delete the account's files that no thread refers to any more; how many."""
-    unused = list(StoredFile.objects.filter(user_id=user_id, threads=None))
-    for file in unused:
+def erase_of_threads(thread_ids: list[UUID]) -> int:
+    """Delete the files that no other thread refers to; how many. Inside a transaction, before the threads themselves go:
+    if anything fails in between, the next round finds them again."""
+    theirs = StoredFile.objects.filter(threads__in=thread_ids).values("pk")
+    shared = StoredFile.threads.through.objects.filter(storedfile=OuterRef("pk")).exclude(thread__in=thread_ids)
+    return _erase(StoredFile.objects.filter(~Exists(shared), pk__in=theirs))
+
+
+def erase_of_account(user: User) -> int:
+    return _erase(StoredFile.objects.filter(user=user))
+
+
+def _erase(files: QuerySet[StoredFile]) -> int:
+    doomed = list(files.select_for_update())
+    for file in doomed:
         default_storage.delete(path_of(file))
         file.delete()
-    return len(unused)
+    return len(doomed)

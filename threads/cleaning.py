@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
+from threads.attachments import erase_of_threads
 from threads.models import Runner, Thread, Turn, TurnEvent
 from threads.replies.store import RINGS, current_ring
 
@@ -24,9 +25,10 @@ WHERE t.thread_id = ANY(%s) AND e.ring = t.ring AND e.turn_id = t.id
 def purge_deleted() -> int:
     """Erase threads whose time for undo is over; how many. Running turns end first."""
     old = Thread.objects.filter(deleted_at__lt=timezone.now() - PURGE_AFTER, active_turn=None)
-    ids = list(old.values_list("pk", flat=True)[:PURGE_AT_ONCE])
-    if ids:
-        with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
+        ids = list(old.select_for_update(of=("self",), skip_locked=True).values_list("pk", flat=True)[:PURGE_AT_ONCE])
+        if ids:
+            erase_of_threads(ids)
             cursor.execute(ERASE_JOURNAL, [ids])
             Thread.objects.filter(pk__in=ids).delete()
     return len(ids)

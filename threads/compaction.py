@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from django.db import transaction
-from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from chatai.lib import hints
@@ -89,8 +88,12 @@ def room_for_history(context_window: int, max_tokens: int) -> int:
 
 def current(thread: Thread) -> Compaction | None:
     """The summary in force: the newest that is not undone and whose cutoff lies on the path."""
-    on_path = Exists(Message.objects.filter(thread=thread, on_path=True, seq=OuterRef("through_seq")))
-    return Compaction.objects.filter(on_path, thread=thread, undone_at=None).order_by("-through_seq").first()
+    made = Compaction.objects.filter(thread=thread, undone_at=None).order_by("-through_seq")
+    ends = {one.through_seq: one for one in reversed(made)}
+    if not ends:  # as nearly always; one statement for both would read every message of a long thread
+        return None
+    on_path = Message.objects.filter(thread=thread, on_path=True, seq__in=ends).order_by("-seq")
+    return ends.get(on_path.values_list("seq", flat=True).first() or 0)
 
 
 def undo(user: User, compaction_id: UUID) -> UUID:

@@ -7,6 +7,7 @@ from django.dispatch import receiver
 
 from accounts.models import User
 from accounts.signals import account_closing
+from threads.attachments import erase_of_account
 
 ERASE_JOURNAL_OF_USER = """
 DELETE FROM threads_turnevent e USING threads_turn t JOIN threads_thread th ON th.id = t.thread_id
@@ -19,3 +20,8 @@ def erase_journal(user: User, **_: Any) -> None:
     """The journal has no foreign key that would take it along with the account."""
     with connection.cursor() as cursor:
         cursor.execute(ERASE_JOURNAL_OF_USER, [user.pk])
+
+
+@receiver(account_closing)
+def erase_files(user: User, **_: Any) -> None:
+    erase_of_account(user)

@@ -1,5 +1,6 @@
 from collections.abc import Callable
-from uuid import uuid4
+from typing import Any
+from uuid import UUID
 
 import pytest
 from django.test import Client
@@ -10,8 +11,8 @@ from accounts.models import User
 
 Clients = Callable[[User], Client]
 
-SOME = {"session_id": 1, "key_id": uuid4()}
-ROUTES = [reverse(route.name, kwargs={name: SOME[name] for name in route.pattern.converters}) for route in urls.urlpatterns if route.name]
+HOLES: dict[str, dict[str, Any]] = {"settings_end_session": {"session_id": 1}, "settings_keys_revoke": {"key_id": UUID(int=1)}}
+ROUTES = [reverse(route.name, kwargs=HOLES.get(route.name)) for route in urls.urlpatterns if route.name]
 
 
 @pytest.mark.parametrize("address", ROUTES)

@@ -24,7 +24,9 @@ def stack() -> Iterator[Stack]:
     with psycopg.connect(database_url("postgres"), autocommit=True) as server:
         server.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
         server.execute(f"CREATE DATABASE {DATABASE}")
-    running = Stack("api", database_url(DATABASE), settings.REDIS_URL, LEASE_SECONDS="3", PROVIDER_IDLE_TIMEOUT="5")
+    running = Stack(
+        "api", database_url(DATABASE), settings.REDIS_URL, LEASE_SECONDS="3", PROVIDER_IDLE_TIMEOUT="5", PROVIDER_FIRST_TOKEN_TIMEOUT="4"
+    )
     try:
         running.migrate()
         running.start("provider", "web", "replies")

@@ -63,8 +63,12 @@ SELECT w.id, array_agg(s.id ORDER BY s.number) AS siblings, (
     LIMIT 1
 ) AS summary
 FROM unnest(%(ids)s::uuid[], %(threads)s::uuid[], %(parents)s::uuid[]) AS w(id, thread_id, parent_id)
-JOIN threads_turn s ON s.thread_id = w.thread_id AND s.first_seq IS NOT NULL
-    AND (s.parent_id = w.parent_id OR (w.parent_id IS NULL AND s.parent_id IS NULL))
+CROSS JOIN LATERAL (
+    SELECT id, number FROM threads_turn WHERE parent_id = w.parent_id AND first_seq IS NOT NULL
+    UNION ALL
+    SELECT id, number FROM threads_turn
+    WHERE w.parent_id IS NULL AND thread_id = w.thread_id AND parent_id IS NULL AND first_seq IS NOT NULL
+) s
 GROUP BY w.id
 """
 EVENTS = """

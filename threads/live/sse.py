@@ -25,7 +25,7 @@ from threads.outline import told_again
 logger = logging.getLogger(__name__)
 
 KEEP_ALIVE = 15.0  # seconds; routers of Heroku-style hosts cut a stream that is silent for 55
-START_PATIENCE = 2.0  # seconds that the headers may wait for the turn to start,
+START_PATIENCE = 8.0  # seconds that the headers may wait for a turn that is next to start,
 EVENT_PATIENCE = 10.0  # and for its first event: a provider's refusal can still be an HTTP status then
 LOOK_EVERY = 0.5  # seconds, when no hint tells of a change
 PING = b": keep-alive\n\n"

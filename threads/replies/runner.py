@@ -126,8 +126,9 @@ class Runner:
     async def _recover(self) -> None:
         if self.draining:
             return
+        suspects = 0 if any(live.claimed.attempts > store.SUSPECT_FROM for live in self.live.values()) else 1
         async with self.pool.connection() as connection:
-            claimed = await store.recover(connection, self.name, settings.LEASE_SECONDS, CLAIM_AT_ONCE, list(self.live))
+            claimed = await store.recover(connection, self.name, settings.LEASE_SECONDS, CLAIM_AT_ONCE, suspects, list(self.live))
         for turn in claimed:
             logger.warning("turn %s taken over (attempt %s)", turn.id, turn.attempts)
         await self._start(claimed)

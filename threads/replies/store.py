@@ -12,6 +12,7 @@ import msgspec
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
+SUSPECT_FROM = 3  # attempts that came to nothing
 RINGS = 8  # journal partitions; the migration made them
 
 Connection = AsyncConnection[Any]
@@ -76,14 +77,18 @@ WITH picked AS (
 SELECT {HELD}
 """
 
+# A turn that was lost several times may be what ends the processes: those are taken one by one, so that they take no other along.
 RECOVER = f"""
-WITH lost AS (
-    SELECT id FROM threads_turn WHERE status = 'running' AND lease_until < now() AND id <> ALL(%(mine)s::uuid[])
+WITH plain AS (
+    SELECT id FROM threads_turn WHERE status = 'running' AND lease_until < now() AND attempts < {SUSPECT_FROM} AND id <> ALL(%(mine)s::uuid[])
     ORDER BY lease_until LIMIT %(most)s FOR UPDATE SKIP LOCKED
+), suspect AS (
+    SELECT id FROM threads_turn WHERE status = 'running' AND lease_until < now() AND attempts >= {SUSPECT_FROM} AND id <> ALL(%(mine)s::uuid[])
+    ORDER BY attempts, lease_until LIMIT %(suspects)s FOR UPDATE SKIP LOCKED
 ), held AS (
     UPDATE threads_turn t SET
         epoch = t.epoch + 1, attempts = t.attempts + 1, runner = %(runner)s, lease_until = now() + %(lease)s::interval, changed_at = now()
-    FROM lost WHERE t.id = lost.id RETURNING t.*
+    FROM (SELECT id FROM plain UNION ALL SELECT id FROM suspect) lost WHERE t.id = lost.id RETURNING t.*
 )
 SELECT {HELD}
 """
@@ -180,9 +185,12 @@ async def claim(connection: Connection, runner: str, lease: float, most: int) ->
     return await _held(connection, CLAIM, runner=runner, lease=_interval(lease), most=most, ring=current_ring())
 
 
-async def recover(connection: Connection, runner: str, lease: float, most: int, mine: list[UUID]) -> list[Claimed]:
-    """Take over turns whose lease ran out, except `mine`: those this process is at work on, whose leases it renews itself."""
-    return await _held(connection, RECOVER, runner=runner, lease=_interval(lease), most=most, mine=mine)
+async def recover(connection: Connection, runner: str, lease: float, most: int, suspects: int, mine: list[UUID]) -> list[Claimed]:
+    """Take over turns whose lease ran out, up to `suspects` of them that were lost several times.
+
+    Not `mine`: those this process is at work on, whose leases it renews itself.
+    """
+    return await _held(connection, RECOVER, runner=runner, lease=_interval(lease), most=most, suspects=suspects, mine=mine)
 
 
 async def _held(connection: Connection, statement: str, **values: Any) -> list[Claimed]:
