@@ -13,8 +13,8 @@ from pytest_django import DjangoDbBlocker
 
 from accounts.models import User
 from tests.api.poisoned import POISON
+from tests.running import database_url, working_in
 from tests.stack import Stack, until
-from tests.threads.conftest import database_url, working_in
 from threads import actions
 from threads.blocks import BlockDelta, TextDelta, load_event
 from threads.models import Message, Turn, TurnEvent

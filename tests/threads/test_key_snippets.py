@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from accounts import keys, snippets
-from tests.threads.conftest import World
+from tests.running import World
 
 NEEDED = {"curl": ["bash", "curl"], "python": [sys.executable], "javascript": ["node"]}
 

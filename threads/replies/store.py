@@ -80,10 +80,12 @@ SELECT {HELD}
 # A turn that was lost several times may be what ends the processes: those are taken one by one, so that they take no other along.
 RECOVER = f"""
 WITH plain AS (
-    SELECT id FROM threads_turn WHERE status = 'running' AND lease_until < now() AND attempts < {SUSPECT_FROM} AND id <> ALL(%(mine)s::uuid[])
+    SELECT id FROM threads_turn
+    WHERE status = 'running' AND lease_until < now() AND attempts < {SUSPECT_FROM} AND id <> ALL(%(mine)s::uuid[])
     ORDER BY lease_until LIMIT %(most)s FOR UPDATE SKIP LOCKED
 ), suspect AS (
-    SELECT id FROM threads_turn WHERE status = 'running' AND lease_until < now() AND attempts >= {SUSPECT_FROM} AND id <> ALL(%(mine)s::uuid[])
+    SELECT id FROM threads_turn
+    WHERE status = 'running' AND lease_until < now() AND attempts >= {SUSPECT_FROM} AND id <> ALL(%(mine)s::uuid[])
     ORDER BY attempts, lease_until LIMIT %(suspects)s FOR UPDATE SKIP LOCKED
 ), held AS (
     UPDATE threads_turn t SET
