@@ -45,7 +45,7 @@ def stack() -> Iterator[Stack]:
 
 @pytest.fixture
 def asker(stack: Stack, django_db_blocker: DjangoDbBlocker) -> Iterator[User]:
-    with django_db_blocker.unblock(), working_in(DATABASE):
+    with django_db_blocker.unblock(), working_in(database_url(DATABASE)):
         yield User.objects.create_user(f"{uuid4().hex}@api.example.com", "correct horse battery")
 
 
