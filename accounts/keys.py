@@ -72,9 +72,10 @@ def personal_key(user: User) -> ApiKey | None:
     return ApiKey.objects.for_user(user).usable().filter(personal=True).first()
 
 
-# PostgreSQL's own row versions: they change with every write to the key or its user, whichever process made it.
+# PostgreSQL's own row versions (who wrote it, and where it lies): another one with every write to the key or its user, whichever
+# process made it.
 VERSION = """
-SELECT k.xmin::text || '/' || u.xmin::text FROM accounts_apikey k JOIN accounts_user u ON u.id = k.user_id
+SELECT concat_ws('/', k.xmin, k.ctid, u.xmin, u.ctid) FROM accounts_apikey k JOIN accounts_user u ON u.id = k.user_id
 WHERE k.digest = %s AND k.revoked_at IS NULL AND u.is_active
 """
 MOST_KNOWN = 10_000

@@ -200,7 +200,7 @@ def furnish(thread_id: str, messages: int) -> None:
         Message(
             thread_id=thread_id,
             turn=turn,
-            seq=turn.first_seq + place,
+            seq=2 * turn.number - 1 + place,
             role=role,
             content=[{"type": "text", "text": f"{turn.number} {text}"}],
         )
