@@ -80,7 +80,7 @@ new ResizeObserver(keepPlace).observe(scroller.firstElementChild); // formulas c
 
 // --- editing in place ---
 
-let editing = null; // { turn, text, id, saving, back }
+let editing = null; // { turn, editor, text, id, saving, back }
 
 does.edit = (link, event) => {
   event.preventDefault();
@@ -91,14 +91,10 @@ async function begin(turn, back) {
   if (editing) cancel();
   const [plain, ...more] = turn.querySelectorAll(".bubble > .plain"); // exactly as typed, so that no key waits for the server
   const text = plain && !more.length ? plain.textContent : await questionOf(turn);
-  open(turn, { turn: turn.dataset.turn, text, id: newId(), saving: false, back });
-}
-
-function open(turn, state) {
   const editor = document.getElementById("editor").content.firstElementChild.cloneNode(true);
   const area = editor.querySelector("textarea");
-  editing = state;
-  area.value = state.text;
+  editing = { turn: turn.dataset.turn, editor, text, id: newId(), saving: false, back };
+  area.value = text;
   turn.querySelector("[data-role=user]").append(editor);
   grow(area);
   area.addEventListener("input", () => {
@@ -128,9 +124,9 @@ function grow(area) {
 }
 
 function cancel() {
-  const { turn, back } = editing;
+  const { editor, back } = editing;
   editing = null;
-  turnOf(turn)?.querySelector(".editor")?.remove();
+  editor.remove();
   (back.isConnected ? back : box).focus();
 }
 does["cancel-edit"] = cancel;
@@ -164,10 +160,14 @@ box.addEventListener("keydown", (event) => {
 // --- what frames do to all this ---
 
 function keepEditor() {
-  if (!editing || messages.querySelector(".editor")) return;
-  const turn = turnOf(editing.turn);
-  if (turn) return open(turn, editing);
-  const { text, saving } = editing;
+  if (!editing || editing.editor.isConnected) return;
+  const { turn, editor, text, saving } = editing;
+  const drawn = turnOf(turn);
+  if (drawn) {
+    drawn.querySelector("[data-role=user]").append(editor);
+    if (document.activeElement === document.body) editor.querySelector("textarea").focus();
+    return;
+  }
   if (saving) return;
   editing = null;
   putBack(text); // another tab reads another version now

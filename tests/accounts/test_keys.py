@@ -30,10 +30,22 @@ def test_authenticating_costs_one_query_whether_the_key_exists_or_not(
     owner: User, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     _, secret = keys.mint(owner, "laptop")
-    keys.authenticate(secret)  # the first use of a minute is noted
+    for _ in range(2):
+        keys.authenticate(secret)  # the first use of a minute is noted, and that is read once
     for presented in (secret, secret[:-1] + "x", ""):
         with django_assert_num_queries(1):
             keys.authenticate(presented)
+
+
+def test_a_change_of_the_key_or_its_user_is_seen_at_once(owner: User) -> None:
+    key, secret = keys.mint(owner, "laptop")
+    for _ in range(3):
+        assert keys.authenticate(secret) == key
+    # As another process would: past everything that this one could be told.
+    ApiKey.objects.filter(pk=key.pk).update(scope="admin")
+    assert (changed := keys.authenticate(secret)) and changed.scope == "admin"
+    User.objects.filter(pk=owner.pk).update(is_active=False)
+    assert keys.authenticate(secret) is None
 
 
 def test_a_revoked_key_and_a_key_of_an_inactive_user_are_refused(owner: User) -> None:

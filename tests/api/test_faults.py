@@ -35,7 +35,7 @@ def stack() -> Iterator[Stack]:
     with psycopg.connect(database_url("postgres"), autocommit=True) as server:
         server.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
         server.execute(f"CREATE DATABASE {DATABASE}")
-    running = Fragile("faults", database_url(DATABASE), settings.REDIS_URL, LEASE_SECONDS="2", DEMO_DELAY_MS="30")
+    running = Fragile("faults", database_url(DATABASE), settings.REDIS_URL, LEASE_SECONDS="2", DEMO_DELAY_MS="15")
     try:
         running.migrate()
         yield running

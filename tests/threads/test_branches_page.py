@@ -234,6 +234,7 @@ def tab(world: World, browser: Browser) -> Tab:
     session = world.page(world.person()).browser.session
     context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": world.stack.url}])
     context.set_default_timeout(20_000)
+    expect.set_options(timeout=20_000)
     tab = context.new_page()
     tab.goto("/c/new")
     tab.select_option("#model", "claude-haiku-4-5")
@@ -297,6 +298,15 @@ def test_the_arrow_stays_under_the_pointer(tab: Tab) -> None:
     assert abs(before["y"] - after["y"]) < 2
 
 
+# As a frame that brings the turn again.
+DRAWN_ANEW = """
+function drawnAnew(turn) {
+  const copy = turn.cloneNode(true);
+  copy.querySelector(".editor").remove();
+  return copy;
+} }"""
+
+
 @pytest.mark.browser
 @pytest.mark.slow
 def test_text_in_the_editor_outlives_a_refusal_and_another_tab(tab: Tab) -> None:
@@ -308,6 +318,11 @@ def test_text_in_the_editor_outlives_a_refusal_and_another_tab(tab: Tab) -> None
     tab.locator(".turn").nth(1).hover()
     tab.locator("[data-do=edit]").nth(1).click()
     tab.keyboard.type(" more")
+    tab.keyboard.press("ArrowLeft")
+    tab.evaluate("() => { const turn = document.querySelectorAll('.turn')[1]; turn.replaceWith(drawnAnew(turn)); " + DRAWN_ANEW)
+    tab.keyboard.type("x")
+    expect(tab.locator(".editor textarea")).to_have_value("two [[tokens=2]] morxe")
+    tab.keyboard.press("Backspace")
     other.fill("#text", "three [[tokens=4000 delay=20]]")
     other.press("#text", "Enter")
     expect(tab.locator(".turn[data-status=running]")).to_have_count(1)

@@ -14,8 +14,8 @@ from django.utils import timezone
 from accounts.models import User
 from bench.provider import Seen, start
 from chatai.lib import hints
-from tests.running import World
 from tests.stack import until
+from tests.running import World
 from tests.threads.dialogue import answer, ask, begin, finish, request_of, say, texts
 from threads import actions, compaction, load
 from threads.blocks import text_of
@@ -275,12 +275,12 @@ def test_a_stranger_cannot_undo_it(stranger: User, summarised: Compaction, clien
 
 
 @pytest.mark.django_db
-def test_the_marker_costs_one_query_however_long_the_thread(
+def test_the_marker_costs_two_queries_however_long_the_thread(
     owner: User, thread: Thread, summarised: Compaction, django_assert_num_queries: Any
 ) -> None:
     with CaptureQueriesContext(connection) as counted:
         assert page_of_turns(owner, thread).sections
-    assert len(counted) == 6, [query["sql"][:60] for query in counted]
+    assert len(counted) == 7, [query["sql"][:60] for query in counted]
     for number in range(10):
         say(owner, thread, f"q{number}", "a")
         Compaction.objects.create(thread=thread, through_seq=6 + 2 * number, summary="…", model="demo", undone_at=timezone.now())
