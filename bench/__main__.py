@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -23,6 +24,7 @@ NAMES = ("first", "pages", "cpu", "crowd", "admissions", "ready")
 
 def main() -> int:
     options = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is stopped
     home = Path(tempfile.mkdtemp(prefix="chatai-bench-"))
     about = report.circumstances()
     try:

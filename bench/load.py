@@ -19,6 +19,7 @@ import uvloop
 from bench.page import Page, Seen
 
 PAGES_AT_ONCE = 40  # sockets being opened
+SETTLE, SETTLE_EACH = 0.3, 0.02  # seconds after opening sockets; no frame says that a page has missed nothing
 
 
 class Generator:
@@ -29,7 +30,7 @@ class Generator:
         self.pages: dict[int, Page] = {}
 
     async def open(self, people: list[int]) -> dict[str, Any]:
-        """Make sure that exactly these people have a tab."""
+        """Make sure that exactly these people have a tab, and that the server is done with letting them in."""
         for index in [index for index in self.pages if index not in people]:
             await self.pages.pop(index).close()
         gate = asyncio.Semaphore(PAGES_AT_ONCE)
@@ -40,8 +41,10 @@ class Generator:
                 await page.open()
                 self.pages[index] = page
 
-        await asyncio.gather(*(one(index) for index in people if index not in self.pages))
-        return {"open": len(self.pages)}
+        new = [index for index in people if index not in self.pages]
+        await asyncio.gather(*map(one, new))
+        await asyncio.sleep(SETTLE + SETTLE_EACH * len(new))
+        return {"opened": len(new)}
 
     async def turns(self, people: list[int], rounds: int, tokens: int, delay: float) -> dict[str, Any]:
         """Each of `people` asks `rounds` times, the next question when the answer is complete."""

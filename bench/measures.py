@@ -59,7 +59,8 @@ def first_token(lab: Lab, turns: int) -> list[Line]:
 def crowd(lab: Lab, streams: int, ramp: float, hold: float, bar: float) -> list[Line]:
     """`streams` answers being written at once, and short questions in between."""
     people = list(range(streams + PROBES))
-    lab.do("open", people=people)
+    with lab.cost() as entry:
+        opened = lab.do("open", people=people)["opened"]
     with lab.cost() as cost:
         result = lab.do("crowd", streams=people[:streams], probes=people[streams:], ramp=ramp, hold=hold, delay=CROWD_DELAY)
     times = lab.stack.provider_times()
@@ -74,6 +75,7 @@ def crowd(lab: Lab, streams: int, ramp: float, hold: float, bar: float) -> list[
             f"first token added, {name}, p99", percentile(values, 0.99), "ms", f"{spread(values)}, p50 {median(values):.0f}", bar, raw=raw
         ),
         Line(f"  failed, {name}", failed, "turns", f"of {len(values)}; live {result['live'][0]} to {result['live'][1]}", 0),
+        Line("  CPU of opening a socket", entry.server / opened * 1000, "ms", f"{opened} opened"),
         Line("  cores used", sum(busy.values()), "", ", ".join(f"{who} {cores:.2f}" for who, cores in busy.items())),
     ]
 
