@@ -14,8 +14,8 @@ from django.utils import timezone
 from accounts.models import User
 from bench.provider import Seen, start
 from chatai.lib import hints
-from tests.stack import until
 from tests.running import World
+from tests.stack import until
 from tests.threads.dialogue import answer, ask, begin, finish, request_of, say, texts
 from threads import actions, compaction, load
 from threads.blocks import text_of
