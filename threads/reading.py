@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 HIGHEST = 2**31 - 1  # of the column; a larger bound means the same as this one
 
+SHOWN = ("seq", "role", "content", "status", "stop_reason", "usage", "cost_micros", "created_at", "turn__request_id", "turn__model")
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -37,18 +39,20 @@ def page(key: ApiKey, thread: Thread, window: Window) -> Page:
     mine = Message.objects.for_key(key).filter(thread=thread)
     after, before = (None if bound is None else min(bound, HIGHEST) for bound in (window.after, window.before))
     order = "seq" if window.ascending else "-seq"
-    found = list(mine.path(after, before, visible=window.visible).settled().select_related("turn").order_by(order)[: window.limit + 1])
+    wanted = mine.path(after, before, visible=window.visible).settled().select_related("turn").only(*SHOWN)
+    found = list(wanted.order_by(order)[: window.limit + 1])
     rows, has_more = found[: window.limit], len(found) > window.limit
     seqs = [row.seq for row in rows if row.seq is not None]
     if not seqs:
         return Page([], False, None, None)
     low, high = min(seqs), max(seqs)
     if window.ascending:
-        earlier = after is not None and low > 1 and _any(mine.path(None, low, visible=window.visible))
+        earlier = after is not None and low > 1 and _any(mine.path(None, low, visible=window.visible), "-seq")
         return Page(rows, has_more, high if has_more else None, low if earlier else None)
-    later = before is not None and _any(mine.path(high, None, visible=window.visible))
+    later = before is not None and _any(mine.path(high, None, visible=window.visible), "seq")
     return Page(rows, has_more, high if later else None, low if has_more else None)
 
 
-def _any(rows: MessageQuerySet) -> bool:
-    return rows.settled().exists()
+def _any(rows: MessageQuerySet, nearest: str) -> bool:
+    # In order, so that it is one step in the index whatever the planner thinks of the table.
+    return bool(rows.settled().order_by(nearest).values_list("seq")[:1])
