@@ -23,6 +23,7 @@ TOKEN = re.compile(r"\bw\d+\b")
 WORDS = [f"w{number}" for number in range(2000)]
 PATIENCE = 60.0  # seconds without a frame of a turn
 RECONNECT_AFTER = 0.3  # seconds; hx-ws waits that long too
+ACK_EVERY = 0.2  # seconds
 
 
 class Frame(msgspec.Struct):
@@ -93,6 +94,9 @@ class Page:
         self.since = time.time_ns() // 1_000_000
         self.socket: aiohttp.ClientWebSocketResponse | None = None
         self.reader: asyncio.Task[None] | None = None
+        self.unacknowledged = 0
+        self.acknowledging: asyncio.TimerHandle | None = None
+        self.sending: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         await self._connect()
@@ -123,7 +127,18 @@ class Page:
             self.bytes += len(message.data)
             self.since = frame.t
             self._take(frame.content, now)
-            await socket.send_str(f'{{"ack":{frame.n}}}')
+            self._acknowledge(socket, frame.n)
+
+    def _acknowledge(self, socket: aiohttp.ClientWebSocketResponse, number: int) -> None:
+        """A few times a second, as the page's script does."""
+        self.unacknowledged = number
+        if self.acknowledging is None:
+            self.acknowledging = asyncio.get_running_loop().call_later(ACK_EVERY, self._send_acknowledgement, socket)
+
+    def _send_acknowledgement(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self.acknowledging = None
+        if not socket.closed:
+            self.sending = asyncio.create_task(socket.send_str(f'{{"ack":{self.unacknowledged}}}'))
 
     def _take(self, content: str, now: int) -> None:
         for section in SECTION.finditer(content):

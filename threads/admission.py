@@ -108,8 +108,9 @@ def admit_turn(
     if busy_with is not None and on_busy == "interrupt":
         request_stop(busy_with)
     hints.announce("replies", "work")
-    hints.announce("live", "threads", thread_id)
     position = queued + (busy_with is not None)
+    if position:  # else the next thing to see is that it runs, and whoever claims it says so
+        hints.announce("live", "threads", thread_id)
     return Admission(values["turn"], thread_id, replayed=False, thread_created=create and number == 1, position=position)
 
 

@@ -4,6 +4,7 @@ const SIGNED_OUT = 4401;
 const NO_SUCH_CHAT = 4404;
 const LOST_AFTER = 1000; // milliseconds without a connection before the page says so
 
+const ACK_EVERY = 200; // milliseconds
 let live = document.getElementById("live");
 let since = live.dataset.since;
 let connection = null;
@@ -20,6 +21,17 @@ export function connect(path) {
   connection?.socket?.close();
   live = fresh;
   htmx.process(live);
+}
+
+// A few times a second is enough for the server to know that this page reads.
+let acknowledged = 0;
+let due = null;
+function acknowledge(number) {
+  acknowledged = number;
+  due ??= setTimeout(() => {
+    due = null;
+    if (connection.socket?.readyState === WebSocket.OPEN) connection.socket.send(JSON.stringify({ ack: acknowledged }));
+  }, ACK_EVERY);
 }
 
 function aim() {
@@ -51,6 +63,8 @@ function found() {
 const mine = (handler) => (event) => event.target === live && handler(event.detail);
 
 document.addEventListener("htmx:ws:before:connection", mine((detail) => {
+  clearTimeout(due); // frames are numbered anew
+  due = null;
   connection = detail.connection;
   aim();
 }));
@@ -68,7 +82,7 @@ document.addEventListener("htmx:ws:close", mine(({ code, reason }) => {
 document.addEventListener("htmx:ws:before:message:incoming", mine(({ message }) => {
   // Frames are swapped one after the other, so this says that the one before is on the page.
   const frame = JSON.parse(message.data);
-  if (frame.n !== undefined) connection.socket?.send(JSON.stringify({ ack: frame.n }));
+  if (frame.n !== undefined) acknowledge(frame.n);
   if (frame.t) since = frame.t;
   if (frame.reload) location.reload(); // it missed more than is worth sending
   aim();

@@ -24,8 +24,8 @@ logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 QUIET_TICK = 0.040  # seconds between inserts when few turns are live
-TICK_PER_TURN = 0.0003  # seconds more for each live turn: more turns per insert instead of more inserts
-LONGEST_TICK = 0.250
+TICK_PER_TURN = 0.001  # seconds more for each live turn: more turns per insert instead of more inserts
+LONGEST_TICK = 0.300
 IDLE_AFTER = 0.4  # seconds; what a turn says after such a pause is written at once
 
 

@@ -223,7 +223,6 @@ class LiveTurn:
         if row is not None:
             hints.announce("live", "threads", self.claimed.thread_id)
             hints.announce("live", "events", self.claimed.id)
-            hints.announce("replies", "work")
             if row[0]:
                 await asyncio.to_thread(_ask_for_title, self.claimed.thread_id)
         return None
