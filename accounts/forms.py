@@ -100,7 +100,7 @@ class KeyForm(forms.Form):
         max_digits=16,
         decimal_places=6,
         label="Cap in dollars",
-        help_text="What it may spend in its whole life. Empty means no cap of its own; your account's budget always applies.",
+        help_text="What it may spend in its whole life. Empty means no cap of its own.",
         widget=forms.NumberInput(attrs={"step": "any", "inputmode": "decimal", "placeholder": ""}),
     )
 

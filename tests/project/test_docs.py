@@ -43,7 +43,7 @@ def test_commands_and_files_that_are_named_exist(document: Path) -> None:
     assert set(re.findall(r"(?:^|`)make ([a-z]+)", text, re.MULTILINE)) <= targets
     assert set(re.findall(r"manage\.py ([a-z_]+)", text)) <= set(get_commands())
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if not link.startswith("http")]
-    assert [link for link in links if not (document.parent / link).exists() and not link.endswith("screenshot.png")] == []
+    assert [link for link in links if not (document.parent / link).exists()] == []
     paths = re.findall(r"`((?:chatai|threads|accounts|tests|bench|deploy|docs)/[\w./-]+\.\w+)", text)
     assert [path for path in paths if not (ROOT / path).exists()] == []
 
