@@ -52,8 +52,9 @@ class Context:
 
     async def _history(self, claimed: store.Claimed, room: int) -> tuple[str, list[HistoryRow]]:
         """The summary in force and the rows behind its cutoff, oldest first; made shorter when they near `room`."""
-        async with self.pool.connection() as connection:
-            found = await store.history(connection, claimed.thread_id, claimed.first_seq, history.MOST_ROWS)
+        found = await store.patiently(
+            self.pool, lambda connection: store.history(connection, claimed.thread_id, claimed.first_seq, history.MOST_ROWS)
+        )
         rows = [HistoryRow(*row) for row in found.rows]
         cut = None if found.undone else compaction.cutoff(rows, room)
         if cut is None:

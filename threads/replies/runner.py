@@ -54,7 +54,6 @@ class Runner:
             max_size=POOL_SIZE,
             open=False,
             kwargs={"autocommit": True, "prepare_threshold": 1},
-            check=AsyncConnectionPool.check_connection,
         )
         self.context = Context(self.pool, self._task_model)
         self.journal = Journal(conninfo("chatai-journal"))
@@ -200,6 +199,7 @@ class Runner:
         except DATABASE_ERRORS as error:
             logger.warning("waiting for PostgreSQL: %s", type(error).__name__)
             await asyncio.sleep(0.5)
+            await self.pool.check()
             return 0
 
     # --- leaving ----------------------------------------------------------------------------------------------------------

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, InterfaceError, OperationalError
 from psycopg.rows import class_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 SUSPECT_FROM = 3  # attempts that came to nothing
 RINGS = 8  # journal partitions; the migration made them
 
 Connection = AsyncConnection[Any]
+Result = TypeVar("Result")
+DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeout)
+
+logger = logging.getLogger(__name__)
 
 
 def current_ring() -> int:
@@ -182,6 +190,21 @@ ON CONFLICT (name) DO UPDATE SET seen_at = now(), live_turns = excluded.live_tur
 """
 
 
+async def patiently(pool: AsyncConnectionPool[Any], work: Callable[[Connection], Awaitable[Result]]) -> Result:
+    """Do `work` on a connection, again and again while PostgreSQL is away: for what a turn cannot go on without.
+
+    The pool is looked over after a failure, so that no connection has to be tried out before each use.
+    """
+    while True:
+        try:
+            async with pool.connection() as connection:
+                return await work(connection)
+        except DATABASE_AWAY as error:
+            logger.warning("waiting for PostgreSQL: %s", type(error).__name__)
+            await asyncio.sleep(0.25)
+            await pool.check()
+
+
 async def claim(connection: Connection, runner: str, lease: float, most: int) -> list[Claimed]:
     """Start up to `most` queued turns, the oldest first, one per idle thread."""
     return await _held(connection, CLAIM, runner=runner, lease=_interval(lease), most=most, ring=current_ring())
@@ -237,6 +260,13 @@ async def history(connection: Connection, thread_id: UUID, until_seq: int, most:
 
 async def keep_summary(connection: Connection, values: dict[str, Any]) -> None:
     await connection.execute(KEEP_SUMMARY, values)
+
+
+async def finish(connection: Connection, values: dict[str, Any]) -> tuple[bool] | None:
+    """Everything of a turn's end in one statement: (whether its thread wants a title), or None when the turn is not ours."""
+    cursor = await connection.execute(FINISH, values)
+    row: tuple[bool] | None = await cursor.fetchone()
+    return row
 
 
 async def stops(connection: Connection, runner: str) -> list[UUID]:

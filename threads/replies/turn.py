@@ -7,7 +7,6 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-import psycopg
 from celery import current_app
 from django.conf import settings
 from kombu.exceptions import OperationalError as BrokerError
@@ -117,8 +116,7 @@ class LiveTurn:
 
     async def _pick_up(self) -> bool:
         """Rebuild what an earlier attempt left in the journal. False: the turn must end with what is there."""
-        async with self.pool.connection() as connection:
-            payloads = await store.events(connection, self.claimed.ring, self.claimed.id)
+        payloads = await store.patiently(self.pool, lambda connection: store.events(connection, self.claimed.ring, self.claimed.id))
         for event in map(load_event, payloads):
             self.partial.add(event)
             self.line.outline.add(event)
@@ -209,15 +207,7 @@ class LiveTurn:
         )
 
     async def _store(self, values: dict[str, Any]) -> None:
-        while True:
-            try:
-                async with self.pool.connection() as connection:
-                    cursor = await connection.execute(store.FINISH, values | {"epoch": self.line.epoch})
-                    row = await cursor.fetchone()
-                break
-            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-                logger.warning("turn %s waits for PostgreSQL to finish: %s", self.claimed.id, type(error).__name__)
-                await asyncio.sleep(0.25)
+        row = await store.patiently(self.pool, lambda connection: store.finish(connection, values | {"epoch": self.line.epoch}))
         if row is None and await self._still_ours():
             return await self._store(values)
         if row is not None:
