@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
+from django.db import close_old_connections
 from django.http.response import HttpResponseBase
 
 from accounts.models import ApiKey
@@ -60,14 +61,13 @@ async def _ring(bell: asyncio.Event) -> None:
 
 def _news(key: ApiKey, thread_id: UUID, after: int) -> tuple[str | None, list[tuple[int, str]]]:
     """The thread as JSON (None when it is gone) and its finished rows behind `after`."""
+    close_old_connections()  # as at the start of a request: this thread of the process never has one
     thread = Thread.objects.for_key(key).filter(pk=thread_id).first()
     if thread is None:
         return None, []
-    rows = Message.objects.for_key(key).filter(thread=thread).path(after, None)
+    rows = Message.objects.for_key(key).filter(thread=thread).path(after, None).settled()
     found = []
     for message in rows.select_related("turn").order_by("seq")[:AT_ONCE]:
-        if message.status == Message.Status.STREAMING:
-            break  # rows come in order, each when it is whole
         assert message.seq is not None
         found.append((message.seq, dump_json(message_row(message, message.turn, thread.end_user_id))))
     return dump_json(thread_row(thread)), found
