@@ -43,7 +43,9 @@ def test_a_change_of_the_key_or_its_user_is_seen_at_once(owner: User) -> None:
         assert keys.authenticate(secret) == key
     # As another process would: past everything that this one could be told.
     ApiKey.objects.filter(pk=key.pk).update(scope="admin")
-    assert (changed := keys.authenticate(secret)) and changed.scope == "admin"
+    changed = keys.authenticate(secret)
+    assert changed is not None
+    assert changed.scope == "admin"
     User.objects.filter(pk=owner.pk).update(is_active=False)
     assert keys.authenticate(secret) is None
 
