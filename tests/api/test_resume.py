@@ -51,11 +51,11 @@ def payloads(turn: Turn) -> list[str]:
     return list(journal.values_list("payload", flat=True))
 
 
-def ways(admin: Caller, thread_id: str, turn: Turn, text: str = TEXT) -> Iterator[Again]:
+def ways(admin: Caller, thread_id: str, turn: Turn) -> Iterator[Again]:
     """The events route, and the same POST with the same key."""
     while True:
         yield lambda last: admin.events(thread_id, str(turn.pk), last)
-        yield lambda last: admin.stream(thread_id, text, key="mine", last=last)
+        yield lambda last: admin.stream(thread_id, TEXT, key="mine", last=last)
 
 
 @pytest.mark.slow
@@ -65,12 +65,16 @@ def test_cut_at_every_index_one_to_three_times(admin: Caller, database: None) ->
     turn = Turn.objects.get(pk=admin.send(thread_id, LONG, key="mine").json["qlaud"]["turn_id"])
     journal = payloads(turn)
     assert len(journal) > 180
-    dice, both, runs = random.Random(7), ways(admin, thread_id, turn, LONG), 0
-    for place in range(1, len(journal) + 1):
-        for times in (1, 2, 3):
-            places = sorted({place, *(dice.randrange(1, len(journal)) for _ in range(times - 1))})
-            assert_whole(cut(next(both), places), journal)
-            runs += 1
+    both = (lambda last: admin.events(thread_id, str(turn.pk), last), lambda last: admin.stream(thread_id, LONG, key="mine", last=last))
+
+    def run(number: int) -> None:
+        place, times = number // 3 + 1, number % 3 + 1
+        dice = random.Random(number)
+        places = sorted({place, *(dice.randrange(1, len(journal)) for _ in range(times - 1))})
+        assert_whole(cut(both[number // 3 % 2], places), journal)
+
+    with ThreadPoolExecutor(4) as readers:
+        runs = len(list(readers.map(run, range(3 * len(journal)))))
     print(f"{runs} of {runs} byte-identical")
 
 

@@ -7,7 +7,8 @@ import time
 from collections.abc import AsyncIterator
 from uuid import UUID
 
-from channels.db import database_sync_to_async
+from asgiref.sync import sync_to_async
+from django.db import close_old_connections
 from django.http.response import HttpResponseBase
 
 from accounts.models import ApiKey
@@ -31,7 +32,7 @@ async def _frames(key: ApiKey, thread_id: UUID, after: int) -> AsyncIterator[byt
     with tailer().bell(thread_id) as bell:
         while time.monotonic() < until:
             bell.clear()
-            thread, rows = await database_sync_to_async(_news)(key, thread_id, after)
+            thread, rows = await sync_to_async(_news)(key, thread_id, after)
             if thread is None:
                 yield _frame("deleted", "", "{}")
                 return
@@ -60,14 +61,13 @@ async def _ring(bell: asyncio.Event) -> None:
 
 def _news(key: ApiKey, thread_id: UUID, after: int) -> tuple[str | None, list[tuple[int, str]]]:
     """The thread as JSON (None when it is gone) and its finished rows behind `after`."""
+    close_old_connections()  # as at the start of a request: this thread of the process never has one
     thread = Thread.objects.for_key(key).filter(pk=thread_id).first()
     if thread is None:
         return None, []
-    rows = Message.objects.for_key(key).filter(thread=thread).path(after, None)
+    rows = Message.objects.for_key(key).filter(thread=thread).path(after, None).settled()
     found = []
     for message in rows.select_related("turn").order_by("seq")[:AT_ONCE]:
-        if message.status == Message.Status.STREAMING:
-            break  # rows come in order, each when it is whole
         assert message.seq is not None
         found.append((message.seq, dump_json(message_row(message, message.turn, thread.end_user_id))))
     return dump_json(thread_row(thread)), found
