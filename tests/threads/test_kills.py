@@ -6,7 +6,7 @@ import tempfile
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -98,6 +98,17 @@ def ask(page: Page, model: str) -> None:
     until(admitted, 30, "the message is admitted")
 
 
+def watch(page: Page, check: Callable[[Page], bool], what: str) -> None:
+    """Until `check`; the page comes back whenever its socket is closed, as its script does."""
+
+    def seen() -> bool:
+        if page.socket is None or page.close_code is not None:
+            page.reconnect()
+        return check(page)
+
+    until(seen, 30, what)
+
+
 @pytest.mark.parametrize("victim", ["web", "replies", "postgres", "redis"])
 def test_nothing_shown_is_lost_when_a_process_is_killed(killing: World, doomed: Doomed, victim: str) -> None:
     dice, started = random.Random(victim), time.monotonic()
@@ -107,7 +118,7 @@ def test_nothing_shown_is_lost_when_a_process_is_killed(killing: World, doomed: 
         page = killing.page(user, records=True)
         pages.append(page)
         ask(page, MODELS[number % 2])
-        page.reconnect().until(lambda p: p.answer(), 30)
+        watch(page, lambda p: bool(p.answer()), "the answer begins")
         time.sleep(dice.random() * TOKENS * 0.02)  # a random moment of the answer
         doomed.kill(victim)
         doomed.start(victim)
@@ -117,9 +128,7 @@ def test_nothing_shown_is_lost_when_a_process_is_killed(killing: World, doomed: 
                 one.reconnect()
     turns = killing.settled(*(page.thread_id for page in pages), seconds=60)
     for page in pages:
-        if page.close_code is not None:
-            page.reconnect()
-        page.until(lambda p: p.over, 30)
+        watch(page, lambda p: p.over, "the page shows the end")
     endings = Counter(turn.status for turn in turns)
     stored = {turn.thread_id: text_in_history(turn) for turn in turns}
     shown = sum(len(max(page.shown, key=len, default="").split()) for page in pages)
