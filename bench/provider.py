@@ -155,7 +155,8 @@ class Server:
         if script.fails and not self.meant(script, key, self.attempts[seen.text]):
             script = healthy(script)
         if script.status:
-            headers = {"retry-after": script.retry_after} if script.retry_after else {}
+            hints = {"retry-after": script.retry_after, "retry-after-ms": script.retry_after_ms}
+            headers = {name: value for name, value in hints.items() if value}
             return web.json_response(dialect.error(script), status=script.status, headers={**headers, "request-id": "req_scripted"})
         if script.hang == "headers":
             await self.forever()

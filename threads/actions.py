@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from chatai.lib import hints
 from chatai.lib.ids import uuid7
-from threads import branches
-from threads.admission import Admission, OnBusy, admit_turn, request_stop
+from threads import branches, stopping
+from threads.admission import Admission, OnBusy, admit_turn
 from threads.blocks import Block, clean, clean_text, dump_json, text_of
 from threads.branches import switch
 from threads.models import Message, Thread, Turn
@@ -103,19 +103,21 @@ def regenerate(user: User, turn_id: UUID, *, model: str = "", request_id: str, k
 
 
 def stop(user: User, thread_id: UUID) -> None:
-    """Ask the running turn to end; what it has written stays. No running turn: nothing to do."""
-    thread = _owned(user, thread_id)
-    if thread.active_turn_id is not None:
-        request_stop(thread.active_turn_id)
+    """End the turn that is answered now, or would be next; what it has written stays. No such turn: nothing to do."""
+    with transaction.atomic():
+        stopping.stop_first(branches.locked(user, thread_id))
 
 
 def stop_turn(user: User, turn: Turn) -> None:
-    """End one turn: running, it is asked to stop; queued, it is taken back; over, nothing happens."""
-    if turn.status == Turn.Status.QUEUED:
-        withdraw(user, turn.pk)
+    """End one turn: running, it is asked to stop; next in line, it ends at once; behind others, it is taken back; over, it stays so."""
+    with transaction.atomic():
+        thread = branches.locked(user, turn.thread_id)
         turn.refresh_from_db()
-    elif not turn.over:
-        request_stop(turn.pk)
+        if turn.status != Turn.Status.QUEUED:
+            stopping.request_stop(turn.pk)
+        elif not stopping.end_queued(thread, turn.pk):
+            withdraw(user, turn.pk)
+    turn.refresh_from_db()
 
 
 def withdraw(user: User, turn_id: UUID) -> str:
@@ -163,7 +165,9 @@ def set_archived(user: User, thread_id: UUID, archived: bool) -> None:
 def delete_thread(user: User, thread_id: UUID) -> None:
     """Gone from every view at once; erased for good by a task after the time for undo."""
     with transaction.atomic():
-        stop(user, thread_id)
+        thread = branches.locked(user, thread_id)
+        if thread.active_turn_id is not None:
+            stopping.request_stop(thread.active_turn_id)
         _change(user, thread_id, deleted_at=timezone.now())
 
 

@@ -49,7 +49,7 @@ def leave(cursor: CursorWrapper, user: User, thread_id: UUID, turn_id: UUID, req
 
     Does nothing when `request_id` was admitted before: a repetition changes nothing.
     """
-    thread = _locked(user, thread_id)
+    thread = locked(user, thread_id)
     if Turn.objects.filter(thread_id=thread_id, request_id=request_id).exists():
         return
     _refuse_busy(thread)
@@ -64,7 +64,7 @@ def leave(cursor: CursorWrapper, user: User, thread_id: UUID, turn_id: UUID, req
 def switch(user: User, thread_id: UUID, turn_id: UUID) -> None:
     """Make the path go through `turn_id` and its newest continuation."""
     with transaction.atomic(), connection.cursor() as cursor:
-        _refuse_busy(_locked(user, thread_id))
+        _refuse_busy(locked(user, thread_id))
         if not Turn.objects.for_user(user).filter(pk=turn_id, thread_id=thread_id, first_seq__isnull=False).exists():
             raise missing()
         cursor.execute(SWITCH, {"thread": thread_id, "turn": turn_id})
@@ -97,7 +97,8 @@ def resume(withdrawn: Turn) -> None:
             cursor.execute(SWITCH, {"thread": withdrawn.thread_id, "turn": left.pk})
 
 
-def _locked(user: User, thread_id: UUID) -> Thread:
+def locked(user: User, thread_id: UUID) -> Thread:
+    """The thread, its row locked until the transaction ends. Raises Refused."""
     thread = Thread.objects.for_user(user).select_for_update(of=("self",)).filter(pk=thread_id).first()
     if thread is None:
         raise missing()

@@ -44,7 +44,10 @@ WHERE t.thread_id = %(thread)s AND (t.id = (SELECT active_turn_id FROM threads_t
 ORDER BY t.number LIMIT %(most)s
 """
 TURN = f"""
-SELECT {TURN_FIELDS}, t.outline, '' AS label FROM threads_turn t JOIN threads_thread th ON th.id = t.thread_id
+SELECT {TURN_FIELDS}, t.outline, t.retry_after, '' AS label, CASE WHEN t.status = 'queued' THEN (
+    SELECT count(*) FROM threads_turn q WHERE q.thread_id = t.thread_id
+    AND (q.status = 'queued' AND q.number < t.number OR q.status IN ('running', 'waiting'))
+) ELSE 0 END AS ahead FROM threads_turn t JOIN threads_thread th ON th.id = t.thread_id
 WHERE t.id = %(turn)s AND th.deleted_at IS NULL
 """
 ANSWER = (
@@ -164,9 +167,13 @@ class Feed:
         return [(readers[row["place"]], row["payloads"]) for row in await self._rows(EVENTS, values)]
 
     async def turn(self, turn_id: UUID) -> Turn | None:
-        """None when it is gone, its thread deleted included."""
-        turns = _turns(await self._rows(TURN, {"turn": turn_id}))
-        return turns[0][0] if turns else None
+        """With how many are ahead of it. None when it is gone, its thread deleted included."""
+        rows = await self._rows(TURN, {"turn": turn_id})
+        if not rows:
+            return None
+        ((turn, _),) = _turns(rows)
+        turn.ahead = rows[0]["ahead"]
+        return turn
 
     async def answer(self, turn_id: UUID) -> Message | None:
         """The turn's last message of the assistant."""
