@@ -21,10 +21,12 @@ def status_of(turn: Turn) -> int:
 
 def failure(turn: Turn) -> HttpResponse:
     status = status_of(turn)
-    again = {"retry_after": turn.retry_after or RETRY_AFTER} if status in AGAIN else {}
-    body = error_body(status, turn.error_message or WITHDRAWN, **again)
+    seconds = (turn.retry_after or RETRY_AFTER) if status in AGAIN else None
+    body = error_body(status, turn.error_message or WITHDRAWN)
+    if seconds:
+        body["error"]["retry_after"] = seconds
     response = HttpResponse(dump_json(body), status=status, content_type="application/json")
-    for seconds in again.values():
+    if seconds:
         response["Retry-After"] = str(seconds)
     return response
 
