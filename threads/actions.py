@@ -139,6 +139,19 @@ def withdraw(user: User, turn_id: UUID) -> str:
     return text
 
 
+def rate(user: User, turn_id: UUID, rating: int | None) -> UUID:
+    """What the person thinks of that turn's answer: Message.Rating, or None for nothing any more. The thread's id."""
+    mine = Message.objects.for_user(user).filter(turn=turn_id, role=Message.Role.ASSISTANT, seq__isnull=False)
+    answer = mine.exclude(status=Message.Status.STREAMING).order_by("-seq").first()
+    if answer is None:
+        raise missing()
+    with transaction.atomic():
+        Message.objects.filter(pk=answer.pk).update(rating=rating)
+        Turn.objects.filter(pk=turn_id).update(changed_at=timezone.now())
+        transaction.on_commit(lambda: hints.announce("live", "threads", answer.thread_id))
+    return answer.thread_id
+
+
 def rename(user: User, thread_id: UUID, title: str) -> None:
     title = " ".join(clean_text(title).split())
     if not 1 <= len(title) <= 200:

@@ -17,7 +17,7 @@ THREAD_FIELDS = "id, user_id, title, active_turn_id, last_seq, read_seq, pinned_
 TURN_FIELDS = """t.id, t.thread_id, t.number, t.request_id, t.model, t.status, t.ring, t.error_kind, t.error_message, t.usage,
     t.parent_id, t.on_path, t.first_seq,
     t.cost_micros, t.created_at, t.changed_at, t.started_at, t.finished_at"""
-MESSAGE_FIELDS = "id, thread_id, turn_id, seq, role, content, status, model, usage, cost_micros, created_at"
+MESSAGE_FIELDS = "id, thread_id, turn_id, seq, role, content, status, model, usage, cost_micros, rating, created_at"
 
 THREADS_BY_ID = f"SELECT {THREAD_FIELDS} FROM threads_thread WHERE id = ANY(%(ids)s) AND user_id = ANY(%(users)s)"
 THREADS_SINCE = f"""
@@ -67,10 +67,10 @@ SELECT w.id, array_agg(s.id ORDER BY s.number) AS siblings, (
 ) AS summary
 FROM unnest(%(ids)s::uuid[], %(threads)s::uuid[], %(parents)s::uuid[]) AS w(id, thread_id, parent_id)
 CROSS JOIN LATERAL (
-    SELECT id, number FROM threads_turn WHERE parent_id = w.parent_id AND first_seq IS NOT NULL
+    SELECT id, number FROM threads_turn WHERE parent_id = w.parent_id AND first_seq IS NOT NULL AND deleted_at IS NULL
     UNION ALL
     SELECT id, number FROM threads_turn
-    WHERE w.parent_id IS NULL AND thread_id = w.thread_id AND parent_id IS NULL AND first_seq IS NOT NULL
+    WHERE w.parent_id IS NULL AND thread_id = w.thread_id AND parent_id IS NULL AND first_seq IS NOT NULL AND deleted_at IS NULL
 ) s
 GROUP BY w.id
 """
