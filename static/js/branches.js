@@ -44,7 +44,7 @@ does["aim-menu"] = (button) => {
   for (const choice of more.querySelectorAll("[data-door]")) choice.formAction = `/c/turns/${aimed.dataset.turn}/${choice.dataset.door}`;
   const message = button.closest("article");
   const facts = [...message.querySelector(".facts").children].map((fact) => fact.title || fact.textContent);
-  if (message.dataset.context) facts.splice(1, 0, `${Number(message.dataset.context).toLocaleString("en")} tokens read and written`);
+  if (message.dataset.context) facts.splice(2, 0, `${Number(message.dataset.context).toLocaleString("en")} with all that was read`);
   more.querySelector("[data-info]").replaceChildren(...facts.map((text) => Object.assign(document.createElement("p"), { textContent: text })));
 };
 

@@ -259,17 +259,19 @@ def tab(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tab]:
 def test_the_row_under_an_answer_rates_it_and_its_menu_deletes_and_forks(tab: Tab, world: World) -> None:
     other = tab.context.new_page()
     other.goto(tab.url)
-    tab.get_by_label("Good answer").last.click()
+    tab.get_by_label("Good answer").last.focus()
+    tab.keyboard.press("Enter")
     pressed = "[aria-pressed=true]"
     for page in (tab, other):
         expect(page.locator(pressed)).to_have_attribute("title", "Good answer")
+    expect(tab.locator(pressed)).to_be_focused()
     tab.get_by_label("Bad answer").last.click()
     expect(other.locator(pressed)).to_have_attribute("title", "Bad answer")
     tab.locator(pressed).click()
     expect(other.locator(pressed)).to_have_count(0)
 
     tab.get_by_label("More", exact=True).last.click()
-    expect(tab.locator("#turn-menu")).to_contain_text("tokens read and written")
+    expect(tab.locator("#turn-menu")).to_contain_text("with all that was read")
     tab.get_by_role("button", name="Delete from here on").click()
     for page in (tab, other):
         expect(page.locator(".turn")).to_have_count(1)
