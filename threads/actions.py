@@ -14,15 +14,16 @@ from chatai.lib import hints
 from chatai.lib.ids import uuid7
 from threads import branches, stopping
 from threads.admission import Admission, OnBusy, admit_turn
-from threads.blocks import Block, clean, clean_text, dump_json, text_of
+from threads.blocks import Block, clean, clean_text, dump_json
 from threads.branches import switch
 from threads.models import Message, Thread, Turn
 from threads.refusals import Refused, missing
+from threads.stopping import stop_turn, withdraw
 
 if TYPE_CHECKING:
     from accounts.models import ApiKey, User
 
-__all__ = ["Admission", "OnBusy", "Refused", "admit_turn", "switch"]
+__all__ = ["Admission", "OnBusy", "Refused", "admit_turn", "stop_turn", "switch", "withdraw"]
 
 
 def create_thread(
@@ -104,39 +105,7 @@ def regenerate(user: User, turn_id: UUID, *, model: str = "", request_id: str, k
 
 def stop(user: User, thread_id: UUID) -> None:
     """End the turn that is answered now, or would be next; what it has written stays. No such turn: nothing to do."""
-    with transaction.atomic():
-        stopping.stop_first(branches.locked(user, thread_id))
-
-
-def stop_turn(user: User, turn: Turn) -> None:
-    """End one turn: running, it is asked to stop; next in line, it ends at once; behind others, it is taken back; over, it stays so."""
-    with transaction.atomic():
-        thread = branches.locked(user, turn.thread_id)
-        turn.refresh_from_db()
-        if turn.status != Turn.Status.QUEUED:
-            stopping.request_stop(turn.pk)
-        elif not stopping.end_queued(thread, turn.pk):
-            withdraw(user, turn.pk)
-    turn.refresh_from_db()
-
-
-def withdraw(user: User, turn_id: UUID) -> str:
-    """Take back a message that is still queued; its text is returned so that it can be edited."""
-    turn = Turn.objects.for_user(user).filter(pk=turn_id).first()
-    if turn is None:
-        raise missing()
-    with transaction.atomic():
-        now = timezone.now()
-        taken = Turn.objects.filter(pk=turn_id, status=Turn.Status.QUEUED)
-        if taken.update(status=Turn.Status.STOPPED, finished_at=now, changed_at=now, on_path=False) != 1:
-            raise Refused(409, "conflict_error", "This message is already being answered.")
-        Turn.objects.filter(parent_id=turn_id).update(parent_id=turn.parent_id)
-        waiting = Message.objects.filter(turn_id=turn_id, seq=None)
-        text = text_of([block for message in waiting.filter(role="user") for block in message.content])
-        waiting.delete()
-        branches.resume(turn)
-        _touch(turn.thread_id)
-    return text
+    stopping.stop_first(user, thread_id)
 
 
 def rate(user: User, turn_id: UUID, rating: int | None) -> UUID:
@@ -178,7 +147,7 @@ def set_archived(user: User, thread_id: UUID, archived: bool) -> None:
 def delete_thread(user: User, thread_id: UUID) -> None:
     """Gone from every view at once; erased for good by a task after the time for undo."""
     with transaction.atomic():
-        thread = branches.locked(user, thread_id)
+        thread = _owned(user, thread_id)
         if thread.active_turn_id is not None:
             stopping.request_stop(thread.active_turn_id)
         _change(user, thread_id, deleted_at=timezone.now())
@@ -204,11 +173,6 @@ def mark_read(user: User, thread_id: UUID) -> None:
 def _change(user: User, thread_id: UUID, **fields: Any) -> None:
     if not Thread.objects.for_user(user).filter(pk=thread_id).update(changed_at=timezone.now(), **fields):
         raise missing()
-    transaction.on_commit(lambda: hints.announce("live", "threads", thread_id))
-
-
-def _touch(thread_id: UUID) -> None:
-    Thread.objects.filter(pk=thread_id).update(changed_at=timezone.now())
     transaction.on_commit(lambda: hints.announce("live", "threads", thread_id))
 
 

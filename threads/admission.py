@@ -105,7 +105,7 @@ def admit_turn(
     if not stored:
         return _replay(thread_id, request_id, values["digest"])
     if on_busy == "interrupt" and (busy_with is not None or queued):
-        _interrupt(user, thread_id, number)
+        stopping.stop_first(user, thread_id, before=number)
     hints.announce("replies", "work")
     position = queued + (busy_with is not None)
     if position:  # else the next thing to see is that it runs, and whoever claims it says so
@@ -120,12 +120,6 @@ def _admit(values: dict[str, Any]) -> tuple[int | None, int, UUID | None, int]:
     """
     with Cursor(connection.connection, row_factory=tuple_row) as cursor:
         return cursor.execute(ADMIT, values, prepare=True).fetchone() or (None, 0, None, 0)
-
-
-def _interrupt(user: User, thread_id: UUID, number: int) -> None:
-    """Stop what is answered now, or was to be next, for the turn of that number."""
-    with transaction.atomic():
-        stopping.stop_first(branches.locked(user, thread_id), before=number)
 
 
 def _values(

@@ -5,14 +5,21 @@ What was asked stays in the history either way, so that it makes no difference w
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.db import connection, transaction
 from django.utils import timezone
 
 from chatai.lib import hints
-from threads.models import Thread, Turn
+from threads import branches
+from threads.blocks import text_of
+from threads.models import Message, Thread, Turn
 from threads.outline import Mark
+from threads.refusals import Refused, missing
+
+if TYPE_CHECKING:
+    from accounts.models import User
 
 # Only the first in line: sequence numbers are handed out in the order in which questions were asked.
 END = """
@@ -51,15 +58,47 @@ def end_queued(thread: Thread, turn_id: UUID) -> bool:
     return ended
 
 
-def stop_first(thread: Thread, before: int | None = None) -> None:
-    """Stop the turn that is answered now or would be next, if its number is below `before`. The thread's row is locked."""
-    if thread.active_turn_id is not None:
-        first = Turn.objects.filter(pk=thread.active_turn_id).first()
-    else:
-        first = Turn.objects.filter(thread=thread, status=Turn.Status.QUEUED).order_by("number").first()
-    if first is None or (before is not None and first.number >= before):
-        return
-    if first.status == Turn.Status.QUEUED:
-        end_queued(thread, first.pk)
-    else:
-        request_stop(first.pk)
+def stop_first(user: User, thread_id: UUID, before: int | None = None) -> None:
+    """Stop the turn that is answered now or would be next, if its number is below `before`. Raises Refused."""
+    with transaction.atomic():
+        thread = branches.locked(user, thread_id)
+        if thread.active_turn_id is None:
+            first = Turn.objects.filter(thread=thread, status=Turn.Status.QUEUED).order_by("number").first()
+            if first is not None and (before is None or first.number < before):
+                end_queued(thread, first.pk)
+            return
+    # Without the thread's lock: whoever finishes a turn locks the turn first.
+    if before is None or Turn.objects.filter(pk=thread.active_turn_id, number__lt=before).exists():
+        request_stop(thread.active_turn_id)
+
+
+def stop_turn(user: User, turn: Turn) -> None:
+    """End one turn: running, it is asked to stop; next in line, it ends at once; behind others, it leaves; over, it stays so."""
+    with transaction.atomic():
+        thread = branches.locked(user, turn.thread_id)
+        turn.refresh_from_db()
+        if turn.status == Turn.Status.QUEUED and not end_queued(thread, turn.pk):
+            withdraw(user, turn.pk)
+    turn.refresh_from_db()
+    request_stop(turn.pk)
+
+
+def withdraw(user: User, turn_id: UUID) -> str:
+    """Take back a message that is still queued; its text is returned so that it can be edited."""
+    turn = Turn.objects.for_user(user).filter(pk=turn_id).first()
+    if turn is None:
+        raise missing()
+    with transaction.atomic():
+        branches.locked(user, turn.thread_id)
+        now = timezone.now()
+        taken = Turn.objects.filter(pk=turn_id, status=Turn.Status.QUEUED)
+        if taken.update(status=Turn.Status.STOPPED, finished_at=now, changed_at=now, on_path=False) != 1:
+            raise Refused(409, "conflict_error", "This message is already being answered.")
+        Turn.objects.filter(parent_id=turn_id).update(parent_id=turn.parent_id)
+        waiting = Message.objects.filter(turn_id=turn_id, seq=None)
+        text = text_of([block for message in waiting.filter(role="user") for block in message.content])
+        waiting.delete()
+        branches.resume(turn)
+        Thread.objects.filter(pk=turn.thread_id).update(changed_at=now)
+        transaction.on_commit(lambda: hints.announce("live", "threads", turn.thread_id))
+    return text
