@@ -88,7 +88,13 @@ def test_a_send_stores_the_question_and_queues_its_turn(owner: User, thread: Thr
     assert (answer.role, answer.content, answer.status) == ("assistant", [], "streaming")
     thread.refresh_from_db()
     assert (thread.title, thread.model, thread.last_seq) == ("What is 2 + 2?", "demo", 0)
-    assert ("replies", "work", set()) in announced
+    assert announced == [("replies", "work", set())]  # pages hear of it when it runs
+
+
+def test_a_send_to_a_busy_thread_is_announced_to_its_pages(owner: User, thread: Thread, announced: Announced) -> None:
+    ask(owner, thread)
+    announced.clear()
+    ask(owner, thread)
     assert ("live", "threads", {str(thread.pk)}) in announced
 
 
