@@ -140,7 +140,7 @@ class Runner:
             self.live[turn.id] = live
             live.task = asyncio.create_task(live.run(), name=f"turn {turn.id}")
             live.task.add_done_callback(partial(self._ended, live))
-        hints.announce("live", "threads", *(turn.thread_id for turn in claimed))
+        hints.announce("live", "turns", *(f"{turn.thread_id}/{turn.id}" for turn in claimed))
 
     def _ended(self, live: LiveTurn, task: asyncio.Task[None]) -> None:
         turn_id = live.claimed.id
