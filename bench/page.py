@@ -19,11 +19,12 @@ PART = re.compile(r'<hx-partial hx-target="#(open|text)-([0-9a-f-]{36})" hx-swap
 SECTION = re.compile(
     r'<section [^>]*?id="t-([0-9a-f-]{36})" data-turn="([0-9a-f-]{36})"[^>]*?data-status="(\w+)".*?</section>(?=\s*</hx-upsert>)', re.DOTALL
 )
+SEQ = re.compile(r'data-seq="(\d+)"')
 TOKEN = re.compile(r"\bw\d+\b")
 WORDS = [f"w{number}" for number in range(2000)]
 PATIENCE = 60.0  # seconds without a frame of a turn
 RECONNECT_AFTER = 0.3  # seconds; hx-ws waits that long too
-ACK_EVERY = 0.2  # seconds
+ACK_EVERY = 1.0  # seconds
 
 
 class Frame(msgspec.Struct):
@@ -48,6 +49,7 @@ class Seen:
     frames: int = 0
     finished: int = 0  # tokens in pieces that will not change
     shown: int = 0  # tokens on the page
+    seq: int = 0  # of the answer
     problem: str = ""
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -130,15 +132,18 @@ class Page:
             self._acknowledge(socket, frame.n)
 
     def _acknowledge(self, socket: aiohttp.ClientWebSocketResponse, number: int) -> None:
-        """A few times a second, as the page's script does."""
+        """Once a second, as the page's script does."""
         self.unacknowledged = number
         if self.acknowledging is None:
             self.acknowledging = asyncio.get_running_loop().call_later(ACK_EVERY, self._send_acknowledgement, socket)
 
-    def _send_acknowledgement(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    def _send_acknowledgement(self, socket: aiohttp.ClientWebSocketResponse | None, read: int = 0) -> None:
+        if self.acknowledging:
+            self.acknowledging.cancel()
         self.acknowledging = None
-        if not socket.closed:
-            self.sending = asyncio.create_task(socket.send_str(f'{{"ack":{self.unacknowledged}}}'))
+        if socket and not socket.closed:
+            said = f'{{"ack":{self.unacknowledged},"read":{read}}}' if read else f'{{"ack":{self.unacknowledged}}}'
+            self.sending = asyncio.create_task(socket.send_str(said))
 
     def _take(self, content: str, now: int) -> None:
         for section in SECTION.finditer(content):
@@ -147,6 +152,7 @@ class Page:
                 self.by_turn[section[2]] = seen
                 seen.show(section[0], 0, now)
                 seen.finished = len(TOKEN.findall(section[0].split('<div class="open"')[0]))
+                seen.seq = max(map(int, SEQ.findall(section[0])), default=0)
                 if section[3] not in ("queued", "running"):
                     seen.end(section[3], now)
         for kind, turn, swap, html in PART.findall(content):
@@ -180,7 +186,7 @@ class Page:
                 if seen.frames == frames:
                     seen.problem = seen.problem or f"nothing more came for {PATIENCE:.0f} s (socket closed with {self.closed})"
                     return seen
-        await self.post("read", {})  # as the page does when an answer is complete on screen
+        self._send_acknowledgement(self.socket, seen.seq)  # as the page does when an answer is complete on screen
         return seen
 
     async def post(self, what: str, body: dict[str, str]) -> int:

@@ -31,7 +31,9 @@ def make(count: int) -> list[dict[str, str]]:
     """`count` people as the load generator needs them."""
     password = make_password(None)
     users = User.objects.bulk_create([User(email=f"person{number}@bench.invalid", password=password) for number in range(count)])
-    threads = Thread.objects.bulk_create([Thread(user=user, title=f"Talk {number}") for number, user in enumerate(users)])
+    threads = Thread.objects.bulk_create(
+        [Thread(user=user, title=f"Talk {number}", title_source=Thread.TitleSource.USER) for number, user in enumerate(users)]
+    )
     expires = timezone.now() + timedelta(days=1)
     store = SessionStore()
     sessions = [

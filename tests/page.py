@@ -181,6 +181,11 @@ class Page:
         more = {"new": "1"} if new else {}
         return self.browser.post(f"/c/{self.thread_id}/send", text=text, model=model, request_id=request_id, **more)
 
+    def say(self, **said: object) -> None:
+        """A message over the socket."""
+        assert self.socket is not None
+        self.socket.send(json.dumps(said))
+
     def stop(self) -> Answer:
         return self.browser.post(f"/c/{self.thread_id}/stop")
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, Q
 from django.utils import timezone
 
 from chatai.lib import hints
@@ -133,7 +132,7 @@ def set_title_of_model(thread: Thread, title: str) -> None:
     title = " ".join(clean_text(title).split()).strip("\"'“”.")[:200]
     unnamed = Thread.objects.filter(pk=thread.pk, title_source__in=[Thread.TitleSource.WORDS, Thread.TitleSource.MODEL])
     if title and unnamed.update(title=title, title_source=Thread.TitleSource.MODEL, changed_at=timezone.now()):
-        transaction.on_commit(lambda: hints.announce("live", "threads", thread.pk))
+        transaction.on_commit(lambda: hints.announce("live", "rows", thread.pk))
 
 
 def set_pinned(user: User, thread_id: UUID, pinned: bool) -> None:
@@ -157,23 +156,13 @@ def undo_delete(user: User, thread_id: UUID) -> None:
     now = timezone.now()
     if not Thread.objects.deleted_of(user).filter(pk=thread_id).update(deleted_at=None, changed_at=now):
         _owned(user, thread_id)  # undoing twice is no error; a foreign thread is
-    transaction.on_commit(lambda: hints.announce("live", "threads", thread_id))
-
-
-def mark_read(user: User, thread_id: UUID) -> None:
-    """The person has the newest message on screen."""
-    owned = Thread.objects.for_user(user).filter(pk=thread_id)
-    unread = owned.filter(~Q(read_seq=F("last_seq")))
-    if unread.update(read_seq=F("last_seq"), changed_at=timezone.now()):
-        transaction.on_commit(lambda: hints.announce("live", "threads", thread_id))
-    elif not owned.exists():
-        raise missing()
+    transaction.on_commit(lambda: hints.announce("live", "rows", thread_id))
 
 
 def _change(user: User, thread_id: UUID, **fields: Any) -> None:
     if not Thread.objects.for_user(user).filter(pk=thread_id).update(changed_at=timezone.now(), **fields):
         raise missing()
-    transaction.on_commit(lambda: hints.announce("live", "threads", thread_id))
+    transaction.on_commit(lambda: hints.announce("live", "rows", thread_id))
 
 
 def _owned(user: User, thread_id: UUID) -> Thread:

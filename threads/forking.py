@@ -82,5 +82,5 @@ def fork(user: User, turn_id: UUID, new_id: UUID) -> UUID:
             cursor.execute(COPY, {"thread": new_id, "old": path, "new": [uuid7() for _ in path]})
         elif not Turn.objects.filter(thread=new_id, copied_from=turn_id).exists():
             raise Refused(422, "idempotency_error", "This request id was already used for something else. Reload the page.")
-        transaction.on_commit(lambda: hints.announce("live", "threads", new_id))
+        transaction.on_commit(lambda: hints.announce("live", "rows", new_id))
     return new_id

@@ -61,7 +61,7 @@ class Thread(models.Model):
         USER = "user", "Given by a person"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="threads")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="threads", db_index=False)
     key = models.ForeignKey("accounts.ApiKey", null=True, on_delete=models.SET_NULL, related_name="threads")
     end_user_id = models.CharField(max_length=255, null=True, blank=True)
     title = models.CharField(max_length=200, blank=True)
@@ -73,7 +73,7 @@ class Thread(models.Model):
     last_seq = models.IntegerField(default=0, help_text="Highest message sequence number, gapless from 1.")
     read_seq = models.IntegerField(default=0, help_text="Highest sequence number the person has had on screen.")
     cost_micros = models.BigIntegerField(default=0, help_text="Of all its turns; kept here so that opening a long thread sums nothing.")
-    active_turn = models.ForeignKey("Turn", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    active_turn = models.ForeignKey("Turn", null=True, blank=True, on_delete=models.SET_NULL, related_name="+", db_index=False)
     pinned_at = models.DateTimeField(null=True, blank=True)
     archived_at = models.DateTimeField(null=True, blank=True)
     deleted_at = models.DateTimeField(null=True, blank=True)
@@ -87,8 +87,15 @@ class Thread(models.Model):
         indexes = [
             models.Index("user", F("last_active_at").desc(), F("id").desc(), condition=Q(deleted_at=None), name="thread_newest_of_user"),
             models.Index("key", F("last_active_at").desc(), F("id").desc(), condition=Q(deleted_at=None), name="thread_newest_of_key"),
-            models.Index("user", "end_user_id", F("last_active_at").desc(), condition=Q(deleted_at=None), name="thread_of_end_user"),
+            models.Index(
+                "user",
+                "end_user_id",
+                F("last_active_at").desc(),
+                condition=Q(deleted_at=None, end_user_id__isnull=False),
+                name="thread_of_end_user",
+            ),
             models.Index("user", "changed_at", name="thread_changed"),
+            models.Index("active_turn", condition=Q(active_turn__isnull=False), name="thread_of_active_turn"),
             models.Index("deleted_at", condition=Q(deleted_at__isnull=False), name="thread_to_purge"),
             models.Index("id", condition=Q(title_due=True), name="thread_title_due"),
         ]
@@ -129,7 +136,7 @@ class Turn(models.Model):
         INTERRUPTED = "interrupted", "Interrupted"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    thread = models.ForeignKey(Thread, on_delete=models.CASCADE, related_name="turns")
+    thread = models.ForeignKey(Thread, on_delete=models.CASCADE, related_name="turns", db_index=False)
     key = models.ForeignKey("accounts.ApiKey", null=True, on_delete=models.SET_NULL, related_name="+")
     number = models.IntegerField(help_text="Order of sending within the thread.")
     parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.CASCADE, related_name="children")
@@ -243,8 +250,8 @@ class Message(models.Model):
         DOWN = -1, "Thumbs down"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    thread = models.ForeignKey(Thread, on_delete=models.CASCADE, related_name="messages")
-    turn = models.ForeignKey(Turn, on_delete=models.CASCADE, related_name="messages")
+    thread = models.ForeignKey(Thread, on_delete=models.CASCADE, related_name="messages", db_index=False)
+    turn = models.ForeignKey(Turn, on_delete=models.CASCADE, related_name="messages", db_index=False)
     seq = models.IntegerField(null=True, blank=True, help_text="Gapless from 1 per thread; empty while the turn is queued.")
     on_path = models.BooleanField(default=True, help_text="As its turn.")
     role = models.CharField(max_length=9, choices=Role)

@@ -22,7 +22,6 @@ urlpatterns: list[URLPattern] = [
     path("c/<uuid:thread_id>/older", views.older, name="older"),
     path("c/<uuid:thread_id>/send", views.send, name="send"),
     path("c/<uuid:thread_id>/stop", views.stop, name="stop"),
-    path("c/<uuid:thread_id>/read", views.read, name="read"),
     path("c/<uuid:thread_id>/text/<int:seq>", views.message_text, name="message-text"),
     path("c/<uuid:thread_id>/rename", list_views.rename, name="rename"),
     path("c/<uuid:thread_id>/pin", list_views.pin, name="pin"),

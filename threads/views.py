@@ -133,16 +133,6 @@ def stop(request: HttpRequest, thread_id: UUID) -> HttpResponse:
     return HttpResponse(status=204) if wants_fragment(request) else redirect("thread", thread_id)
 
 
-@require_POST
-@person_required
-def read(request: HttpRequest, thread_id: UUID) -> HttpResponse:
-    try:
-        actions.mark_read(person(request), thread_id)
-    except actions.Refused as refusal:
-        return refuse(request, refusal)
-    return HttpResponse(status=204)
-
-
 @require_safe
 @person_required
 def message_text(request: HttpRequest, thread_id: UUID, seq: int) -> HttpResponse:

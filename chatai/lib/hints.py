@@ -19,7 +19,9 @@ from redis.exceptions import RedisError
 logger = logging.getLogger(__name__)
 
 Group = Literal["replies", "live"]
-Kind = Literal["work", "stop", "events", "threads", "sessions"]
+# To "live": `events` of turns; `turns` that started or ended, as "thread/turn"; anything in `threads`; only the `rows` that lists of
+# threads are made of; `sessions` that ended.
+Kind = Literal["work", "stop", "events", "turns", "threads", "rows", "sessions"]
 
 _loop: asyncio.AbstractEventLoop | None = None
 _pending: dict[tuple[str, str], set[str]] = defaultdict(set)

@@ -4,7 +4,8 @@ const SIGNED_OUT = 4401;
 const NO_SUCH_CHAT = 4404;
 const LOST_AFTER = 1000; // milliseconds without a connection before the page says so
 
-const ACK_EVERY = 200; // milliseconds
+const ACK_EVERY = 1000; // milliseconds
+const ACK_AFTER = 16 * 1024; // characters of frames
 let live = document.getElementById("live");
 let since = live.dataset.since;
 let connection = null;
@@ -23,16 +24,28 @@ export function connect(path) {
   htmx.process(live);
 }
 
-// A few times a second is enough for the server to know that this page reads.
+// Once a second is enough for the server to know that this page reads, or when there was much to read.
 let acknowledged = 0;
+let length = 0; // of what came since
 let due = null;
-function acknowledge(number) {
+function acknowledge(number, size) {
   acknowledged = number;
-  due ??= setTimeout(() => {
-    due = null;
-    if (connection.socket?.readyState === WebSocket.OPEN) connection.socket.send(JSON.stringify({ ack: acknowledged }));
-  }, ACK_EVERY);
+  length += size;
+  if (length > ACK_AFTER) tell({});
+  else due ??= setTimeout(tell, ACK_EVERY, {});
 }
+
+function tell(more) {
+  clearTimeout(due);
+  due = null;
+  length = 0;
+  const there = connection?.socket?.readyState === WebSocket.OPEN;
+  if (there) connection.socket.send(JSON.stringify({ ack: acknowledged, ...more }));
+  return there;
+}
+
+// The newest message on screen has this number. False without a connection.
+export const hasRead = (seq) => tell({ read: seq });
 
 function aim() {
   const url = new URL(connection.url);
@@ -65,6 +78,7 @@ const mine = (handler) => (event) => event.target === live && handler(event.deta
 document.addEventListener("htmx:ws:before:connection", mine((detail) => {
   clearTimeout(due); // frames are numbered anew
   due = null;
+  acknowledged = length = 0;
   connection = detail.connection;
   aim();
 }));
@@ -82,7 +96,7 @@ document.addEventListener("htmx:ws:close", mine(({ code, reason }) => {
 document.addEventListener("htmx:ws:before:message:incoming", mine(({ message }) => {
   // Frames are swapped one after the other, so this says that the one before is on the page.
   const frame = JSON.parse(message.data);
-  if (frame.n !== undefined) acknowledge(frame.n);
+  if (frame.n !== undefined) acknowledge(frame.n, message.data.length);
   if (frame.t) since = frame.t;
   if (frame.reload) location.reload(); // it missed more than is worth sending
   aim();

@@ -1,6 +1,7 @@
 // What happens when a turn arrives or finishes: times, the gauge, the announcement, the mark that it was read.
 import { toClipboard } from "./clipboard.js";
-import { does, post } from "./does.js";
+import { does } from "./does.js";
+import { hasRead } from "./live.js";
 
 const messages = document.getElementById("messages");
 const gauge = document.getElementById("gauge");
@@ -74,10 +75,11 @@ function arrived(turn) {
 
 function markRead() {
   if (!unread || document.hidden) return;
-  unread = false;
-  post(`/c/${document.getElementById("composer").dataset.thread}/read`).catch(() => { unread = true; });
+  const newestSeq = Math.max(0, ...[...messages.querySelectorAll("[data-seq]")].slice(-4).map((message) => Number(message.dataset.seq)));
+  unread = !hasRead(newestSeq);
 }
 document.addEventListener("visibilitychange", markRead);
+document.addEventListener("chat:connected", markRead);
 
 new MutationObserver((records) => {
   let changed = false;

@@ -301,7 +301,7 @@ def test_the_list_is_in_step_in_every_tab(world: World) -> None:
     watcher.until(lambda _: "data-running" in row() and "Hello there" in row())
     page.until(lambda p: p.over)
     watcher.until(lambda _: "data-unread" in row())
-    page.browser.post(f"/c/{page.thread_id}/read")
+    page.say(ack=0, read=2)
     watcher.until(lambda _: row() and "data-unread" not in row())
     page.browser.post(f"/c/{page.thread_id}/rename", title="<b>Mine</b>")
     watcher.until(lambda _: "<b>Mine</b>" in row())

@@ -53,7 +53,6 @@ ROUTES = {
     "c/<uuid:thread_id>/archive": CHANGE,
     "c/<uuid:thread_id>/delete": CHANGE,
     "c/<uuid:thread_id>/undo": CHANGE,
-    "c/<uuid:thread_id>/read": Rule("POST", SIGN_IN, 404, 204),
     "c/turns/<uuid:turn_id>/withdraw": CHANGE,
     "c/turns/<uuid:turn_id>/edit": Rule("POST", SIGN_IN, 404, 409),  # something is queued behind it
     "c/turns/<uuid:turn_id>/regenerate": Rule("POST", SIGN_IN, 404, 409),

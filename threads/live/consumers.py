@@ -1,4 +1,4 @@
-"""The websocket door: who may watch what. It authorizes, subscribes and relays; it never writes or generates."""
+"""The websocket door: who may watch what. It authorizes, subscribes and relays; all it ever writes is what was read."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import psycopg
 from autobahn.exception import Disconnected
 from channels.db import database_sync_to_async
 from django.conf import settings
-from django.contrib.auth import HASH_SESSION_KEY, get_user
 from django.http import HttpRequest
 from django.http.cookie import parse_cookie
-from django.utils.module_loading import import_string
 
+from accounts.models import User
+from accounts.signed_in import SessionStore, who
 from threads.live.tailer import CLOSE_AGAIN, CLOSE_GONE, CLOSE_SIGNED_OUT, SLACK, tailer
 from threads.live.watcher import Watcher
 from threads.models import Thread
@@ -29,11 +29,12 @@ Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 CLOSE_NONSENSE = 4400
-LONGEST_FRAME = 1024  # characters; a page only ever acknowledges
+LONGEST_FRAME = 1024  # characters; a page only says what it has
 
 
 class Ack(msgspec.Struct, forbid_unknown_fields=True):
-    ack: int
+    ack: int  # number of the frame that is on the page
+    read: int = 0  # sequence number of the newest message on screen, when somebody looks
 
 
 decode = msgspec.json.Decoder(Ack).decode
@@ -82,11 +83,15 @@ async def _acknowledge(watcher: Watcher, receive: Receive, close: Callable[[int]
     while (message := await receive())["type"] == "websocket.receive":
         try:
             text = message.get("text") or ""
-            watcher.acknowledge(decode(text[:LONGEST_FRAME]).ack)
+            said = decode(text[:LONGEST_FRAME])
         except msgspec.DecodeError:
             await close(CLOSE_NONSENSE)
             return
-        await watcher.flush()
+        watcher.acknowledge(said.ack)
+        if 0 < said.read < 2**31:
+            tailer().mark_read(watcher, said.read)
+        if watcher.stale:
+            await watcher.flush()
 
 
 def _same_origin(scope: Scope) -> bool:
@@ -100,9 +105,9 @@ def _authorize(scope: Scope, thread_id: UUID | None) -> tuple[UUID, str, str] | 
     """(user id, password hash, session key), or the code to close with. Runs in a thread."""
     cookies = parse_cookie(dict(scope["headers"]).get(b"cookie", b"").decode("latin1"))
     request = HttpRequest()
-    request.session = import_string(f"{settings.SESSION_ENGINE}.SessionStore")(cookies.get(settings.SESSION_COOKIE_NAME))
-    user = get_user(request) if HASH_SESSION_KEY in request.session else None
-    if user is None or not user.is_authenticated or not request.session.session_key:
+    request.session = SessionStore(cookies.get(settings.SESSION_COOKIE_NAME))
+    user = who(request)
+    if not isinstance(user, User) or not request.session.session_key:
         return CLOSE_SIGNED_OUT
     if thread_id is not None and not Thread.objects.for_user(user).filter(pk=thread_id).exists():
         return CLOSE_GONE

@@ -18,6 +18,7 @@ from threads.blocks import Block, text_of
 from threads.live.growing import NOTHING, Growing, partial, thinking_html, tool_use_html
 from threads.models import Compaction, Message, Thread, Turn, TurnEvent
 from threads.providers.catalog import model_info
+from threads.templatetags.chats import thread_link
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -233,12 +234,18 @@ def withdrawn(turn: Turn) -> SafeString:
     return partial(f"#{dom_id(turn)}", "delete", NOTHING)
 
 
-def sidebar(thread: Thread, current: bool) -> SafeString:
+def sidebar_shows(thread: Thread, current_id: UUID | None) -> tuple[object, ...]:
+    """What `sidebar` is made from: while that is the same, a page need not be sent it again."""
+    unread = thread.unread and thread.id != current_id
+    return thread.title, thread.running, unread, thread.pinned_at, thread.archived_at, thread.deleted_at, thread.last_active_at
+
+
+def sidebar(thread: Thread, current_id: UUID | None) -> SafeString:
     """The thread's link at the top of its group, or gone; and the title in the header of its own page."""
     parts = [partial(f"#thread-{thread.id}", "delete", NOTHING)]
     if thread.deleted_at is None and thread.archived_at is None:
-        link = render_to_string("threads/_thread_link.html", {"thread": thread, "current_id": thread.id if current else None})
+        link = thread_link(thread, current_id)
         parts.append(partial("#threads-pinned" if thread.pinned_at else "#threads-today", "afterbegin", link))
-    if current:
+    if thread.id == current_id:
         parts.append(partial("#thread-title", "innerHTML", format_html("{}", thread.title or "New chat")))
     return markdown.join(parts)

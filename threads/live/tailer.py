@@ -10,7 +10,7 @@ import contextlib
 import logging
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -18,16 +18,18 @@ import psycopg
 
 from chatai.lib import hints
 from chatai.lib.postgres import conninfo
-from threads.live import frames
-from threads.live.feed import Feed, Reader
+from threads.live.drawing import drawing
+from threads.live.feed import Feed, Reader, Seen
 from threads.live.growing import Growing
+from threads.live.news import News
 from threads.live.watcher import Watcher
-from threads.models import Compaction, Message, Thread, Turn
+from threads.models import Thread, Turn
 
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY = 0.25  # seconds, for events of running turns
 LOOK_AROUND_EVERY = 1.0  # for threads and turns that changed
+GAP_PER_TURN, LONGEST_GAP = 0.0005, 0.040  # seconds between looks: with many turns, fewer looks that find more
 CHECK_EVERY = 30.0  # for sessions that ended
 SLACK = timedelta(seconds=10)  # a row can be committed this much later than the time it carries
 QUEUED_PATIENCE = 0.2  # seconds
@@ -45,12 +47,12 @@ class Tailer:
         self.by_user: dict[UUID, set[Watcher]] = defaultdict(set)
         self.growing: dict[UUID, Growing] = {}
         self.running: dict[UUID, set[UUID]] = defaultdict(set)  # thread → its turns in `growing`
+        self.thread_of: dict[UUID, UUID] = {}  # of each turn in `growing`
         self.seen: dict[UUID, dict[UUID, datetime]] = defaultdict(dict)  # thread → turn → changed_at as last shown
         self.threads_seen: dict[UUID, datetime] = {}
         self.wake = asyncio.Event()
-        self.hinted_threads: set[UUID] = set()
-        self.hinted_turns: set[UUID] = set()
-        self.check_now = False
+        self.news = News()
+        self.read: dict[tuple[UUID, UUID], int] = {}  # (thread, user) → sequence number that is on a screen
         self.in_use = asyncio.Lock()  # one reader of the feed at a time
         self.tasks: list[asyncio.Task[None]] = []
         self.followers: set[Reader] = set()  # besides `growing`
@@ -85,7 +87,18 @@ class Tailer:
     def _forget(self, thread_id: UUID) -> None:
         self.seen.pop(thread_id, None)
         for turn_id in self.running.pop(thread_id, ()):
-            self.growing.pop(turn_id, None)
+            self._no_longer_growing(turn_id)
+
+    def _no_longer_growing(self, turn_id: UUID) -> None:
+        self.growing.pop(turn_id, None)
+        self.thread_of.pop(turn_id, None)
+
+    def mark_read(self, watcher: Watcher, seq: int) -> None:
+        """The page of `watcher` has the message of that number on screen. Written with the next look."""
+        if watcher.thread_id is not None:
+            key = watcher.thread_id, watcher.user_id
+            self.read[key] = max(seq, self.read.get(key, 0))
+            self.wake.set()
 
     async def _catch_up(self, watcher: Watcher, since: datetime) -> None:
         threads = await self.feed.threads_since([watcher.user_id], since, MOST_ROWS)
@@ -97,8 +110,8 @@ class Tailer:
             watcher.show_row(thread)
         if watcher.thread_id is None:
             return
-        changed = {turn.id: (turn, label) for turn, label in recent}
-        changed |= {turn.id: (turn, label) for turn, label in await self.feed.unfinished(watcher.thread_id, MOST_TURNS)}
+        changed = {seen.turn.id: seen for seen in recent}
+        changed |= {seen.turn.id: seen for seen in await self.feed.unfinished(watcher.thread_id, MOST_TURNS)}
         await self._show(list(changed.values()), {watcher.thread_id: {watcher}})
 
     # --- other readers ----------------------------------------------------------------------------------------------------
@@ -114,7 +127,7 @@ class Tailer:
         """Feed `reader` with what is there and what comes, while the block runs."""
         self._start()
         self.followers.add(reader)
-        self.hinted_turns.add(reader.turn_id)
+        self.news.events.add(reader.turn_id)
         self.wake.set()
         try:
             yield
@@ -138,41 +151,35 @@ class Tailer:
 
     async def _listen(self) -> None:
         async for kind, ids in hints.listen("live"):
-            match kind:
-                case "events":
-                    followed = {follower.turn_id for follower in self.followers}
-                    self.hinted_turns |= (self.growing.keys() | followed) & set(map(UUID, ids))
-                case "threads":
-                    self.hinted_threads |= set(map(UUID, ids))
-                    for thread_id in self.bells.keys() & self.hinted_threads:
-                        for bell in self.bells[thread_id]:
-                            bell.set()
-                case "sessions":
-                    self.check_now = True
-            if self.hinted_turns or self.hinted_threads or self.check_now:
+            self.news.take(kind, ids, {*self.growing, *(follower.turn_id for follower in self.followers)})
+            for thread_id in self.bells.keys() & self.news.changed_threads:
+                for bell in self.bells[thread_id]:
+                    bell.set()
+            if self.news:
                 self.wake.set()
 
     async def _run(self) -> None:
-        looked_around = checked = 0.0
+        looked = looked_around = checked = 0.0
         while True:
             try:
                 async with asyncio.timeout(LOOK_EVERY):
                     await self.wake.wait()
+                    await asyncio.sleep(looked + min(LONGEST_GAP, GAP_PER_TURN * len(self.growing)) - time.monotonic())
                 quiet = False
             except TimeoutError:
                 quiet = True
             self.wake.clear()
+            news, self.news = self.news, News()
             if not self.watchers and not self.followers:
-                self.hinted_threads.clear()
                 continue
-            now = time.monotonic()
+            looked = time.monotonic()
             try:
                 async with self.in_use:
-                    if around := now - looked_around > LOOK_AROUND_EVERY:
-                        looked_around = now
-                    await self._look(around, quiet)
-                    if self.check_now or now - checked > CHECK_EVERY:
-                        checked, self.check_now = now, False
+                    if around := looked - looked_around > LOOK_AROUND_EVERY:
+                        looked_around = looked
+                    await self._look(news, around, quiet)
+                    if news.sessions or looked - checked > CHECK_EVERY:
+                        checked = looked
                         await self._check_sessions()
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 logger.warning("tailer waits for PostgreSQL: %s", type(error).__name__)
@@ -182,22 +189,35 @@ class Tailer:
                 await asyncio.sleep(LOOK_EVERY)
             await self._deliver()
 
-    async def _look(self, around: bool, quiet: bool) -> None:
-        hinted, self.hinted_threads = self.hinted_threads, set()
-        threads: list[Thread] = []
+    async def _look(self, news: News, around: bool, quiet: bool) -> None:
+        """With `around`, at everything that may have changed lately; else at what hints named."""
+        await self._write_read()
+        since = datetime.now(UTC) - SLACK
+        unwatched = {thread_id for thread_id in news.turns.values() if thread_id not in self.by_thread}
+        if turns := [turn_id for turn_id, thread_id in news.turns.items() if thread_id not in unwatched]:
+            changed = await self.feed.turns(turns)
+            await self._threads_changed(one.thread for one in changed)
+            await self._show([one for one in changed if len(one.siblings) == 1], self.by_thread)
+            news.threads.update(one.turn.thread_id for one in changed if len(one.siblings) > 1)  # it comes as another one goes
         if around:
-            threads = await self.feed.threads_since(list(self.by_user), datetime.now(UTC) - SLACK, 10 * MOST_ROWS)
-            hinted |= self.by_thread.keys()
-        elif hinted:
-            threads = await self.feed.threads(list(hinted), list(self.by_user))
-        for thread in threads:
-            await self._thread_changed(thread)
-        if watched := hinted & self.by_thread.keys():
-            since = datetime.now(UTC) - SLACK
+            await self._threads_changed(await self.feed.threads_since(self.by_user, since, 10 * MOST_ROWS))
+        elif rows := news.rows | news.threads | unwatched:
+            await self._threads_changed(await self.feed.threads(rows))
+        if watched := self.by_thread.keys() if around else news.threads & self.by_thread.keys():
             known = {turn_id: at for thread_id in watched for turn_id, at in self.seen.get(thread_id, {}).items() if at > since}
             changed = await self.feed.turns_since(dict.fromkeys(watched, since), QUEUED_PATIENCE, MOST_TURNS * 10, known)
             await self._show(await self._without_far_moves(changed), self.by_thread)
-        await self._read_events(around or quiet)
+        readers: list[Reader] = [*self.growing.values(), *self.followers]
+        await self._read([one for one in readers if around or quiet or one.next_index == 0 or one.turn_id in news.events])
+
+    async def _write_read(self) -> None:
+        if read := dict(self.read):
+            await self._threads_changed(await self.feed.mark_read(read))
+            self.read = {key: seq for key, seq in self.read.items() if seq > read.get(key, 0)}
+
+    async def _threads_changed(self, threads: Iterable[Thread]) -> None:
+        for thread in threads:
+            await self._thread_changed(thread)
 
     async def _thread_changed(self, thread: Thread) -> None:
         if self.threads_seen.get(thread.id) == thread.changed_at:
@@ -212,9 +232,9 @@ class Tailer:
                 await watcher.flush()
                 await watcher.close(CLOSE_GONE)
 
-    async def _without_far_moves(self, changed: list[tuple[Turn, str]]) -> list[tuple[Turn, str]]:
+    async def _without_far_moves(self, changed: list[Seen]) -> list[Seen]:
         """Leaves out threads whose path moved by more turns than are worth sending: their pages load anew."""
-        unseen = [turn for turn, _ in changed if self.seen[turn.thread_id].get(turn.id) != turn.changed_at]
+        unseen = [seen.turn for seen in changed if self.seen[seen.turn.thread_id].get(seen.turn.id) != seen.turn.changed_at]
         far = {thread_id for thread_id, count in Counter(turn.thread_id for turn in unseen).items() if count > MOST_TURNS}
         for turn in unseen:
             if turn.thread_id in far:
@@ -222,61 +242,36 @@ class Tailer:
         for thread_id in far:
             for watcher in self.by_thread[thread_id]:
                 await watcher.reload()
-        return [(turn, label) for turn, label in changed if turn.thread_id not in far]
+        return [seen for seen in changed if seen.turn.thread_id not in far]
 
-    async def _show(self, changed: list[tuple[Turn, str]], audience: dict[UUID, set[Watcher]]) -> None:
+    async def _show(self, changed: list[Seen], audience: Mapping[UUID, set[Watcher]]) -> None:
         """Draw turns that are new to `audience` (all watchers of a thread, or the one that has just come)."""
         everyone = audience is self.by_thread
-        fresh = [(turn, label) for turn, label in changed if not everyone or self.seen[turn.thread_id].get(turn.id) != turn.changed_at]
-        if not fresh:
-            return
-        fresh.sort(key=lambda one: not one[0].on_path)  # what comes before what goes: a page is never empty in between
-        messages = await self.feed.messages([turn.id for turn, _ in fresh])
-        around = await self.feed.around([turn for turn, _ in fresh])
-        for turn, _ in fresh:
+        fresh = [one for one in changed if not everyone or self.seen[one.turn.thread_id].get(one.turn.id) != one.turn.changed_at]
+        fresh.sort(key=lambda one: not one.turn.on_path)  # what comes before what goes: a page is never empty in between
+        for turn in (one.turn for one in fresh):
             if everyone:
                 self.seen[turn.thread_id][turn.id] = turn.changed_at
             if turn.status == Turn.Status.RUNNING and turn.ring is not None:
                 self.running[turn.thread_id].add(turn.id)
+                self.thread_of[turn.id] = turn.thread_id
                 self.growing.setdefault(turn.id, Growing(turn.id, turn.ring))
             else:
                 self.running[turn.thread_id].discard(turn.id)
-                self.growing.pop(turn.id, None)
-        await self._read(growing for turn, _ in fresh if (growing := self.growing.get(turn.id)) and growing.next_index == 0)
-        for turn, label in fresh:
-            draw, growing = self._drawing(turn, messages[turn.id], label, *around[turn.id]), self.growing.get(turn.id)
-            for watcher in audience.get(turn.thread_id, ()):
-                watcher.show_section(turn.id, draw, growing)
-
-    def _drawing(
-        self, turn: Turn, messages: list[Message], label: str, siblings: list[UUID], summary: Compaction | None
-    ) -> Callable[[], str]:
-        """Draws the turn as it is when asked; drawn once for all watchers that ask for the same state."""
-        drawn: tuple[int, str] | None = None
-
-        def draw() -> str:
-            nonlocal drawn
-            growing = self.growing.get(turn.id)
-            version = growing.version if growing else -1
-            if drawn is None or drawn[0] != version:
-                if not turn.on_path:  # taken back, or another version is read now
-                    html = str(frames.withdrawn(turn))
-                else:
-                    html = str(frames.section(frames.turn_view(turn, messages, growing, label, siblings, summary)))
-                drawn = (version, html)
-            return drawn[1]
-
-        return draw
-
-    async def _read_events(self, everything: bool) -> None:
-        hinted, self.hinted_turns = self.hinted_turns, set()
-        readers: list[Reader] = [*self.growing.values(), *self.followers]
-        await self._read([one for one in readers if everything or one.turn_id in hinted])
+                self._no_longer_growing(turn.id)
+        if not everyone:  # a look reads on by itself; a page that comes is drawn as it is now
+            await self._read(growing for one in fresh if (growing := self.growing.get(one.turn.id)) and growing.next_index == 0)
+        for one in fresh:
+            draw, growing = drawing(one, self.growing), self.growing.get(one.turn.id)
+            for watcher in audience.get(one.turn.thread_id, ()):
+                watcher.show_section(one.turn.id, draw, growing)
 
     async def _read(self, readers: Iterable[Reader]) -> None:
         wanted = [one for one in readers if not one.ended]
         if wanted:
             for reader, payloads in await self.feed.events(wanted):
+                for watcher in self.by_thread.get(self.thread_of.get(reader.turn_id, reader.turn_id), ()):
+                    watcher.stale = True
                 try:
                     reader.feed(payloads)
                 except Exception:  # one turn that cannot be drawn must not stop all the others
@@ -288,7 +283,7 @@ class Tailer:
             try:
                 if watcher.silent or watcher.overwhelmed:
                     await watcher.close(CLOSE_SLOW)
-                else:
+                elif watcher.stale:
                     await watcher.flush()
             except Exception:  # one page that cannot be served must not keep the others waiting; it connects again
                 logger.exception("a frame could not be sent")

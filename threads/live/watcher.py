@@ -49,6 +49,8 @@ class Watcher:
         self.growing: dict[UUID, Growing] = {}
         self.sections: dict[UUID, Callable[[], str]] = {}
         self.rows: dict[UUID, Thread] = {}
+        self.rows_shown: dict[UUID, tuple[object, ...]] = {}  # what the page's list shows of threads that changed
+        self.stale = False  # there may be something to send
         self.number = 0
         self.unread: deque[tuple[int, int]] = deque()  # frame number, bytes
         self.unread_bytes = 0
@@ -57,6 +59,7 @@ class Watcher:
     def show_section(self, turn_id: UUID, draw: Callable[[], str], growing: Growing | None) -> None:
         """Replace the whole turn with what `draw` gives when the frame is built."""
         self.sections[turn_id] = draw
+        self.stale = True
         if growing is None:
             self.places.pop(turn_id, None)
             self.growing.pop(turn_id, None)
@@ -65,6 +68,7 @@ class Watcher:
 
     def show_row(self, thread: Thread) -> None:
         self.rows[thread.id] = thread
+        self.stale = True
 
     def acknowledge(self, number: int) -> None:
         self.heard_at = time.monotonic()
@@ -87,6 +91,7 @@ class Watcher:
         """Send one frame with all that is pending, unless too much is under way already."""
         if self.unread_bytes >= WINDOW:
             return
+        self.stale = False
         content = "".join(self._content())
         if content:
             await self._send({"content": content})
@@ -103,7 +108,7 @@ class Watcher:
     def _content(self) -> list[str]:
         rows, self.rows = self.rows, {}
         sections, self.sections = self.sections, {}
-        parts: list[str] = [frames.sidebar(thread, current=thread.id == self.thread_id) for thread in rows.values()]
+        parts: list[str] = [frames.sidebar(thread, self.thread_id) for thread in rows.values() if self._is_news(thread)]
         for turn_id, growing in self.growing.items():
             if turn_id not in sections and turn_id in self.places:
                 increment, self.places[turn_id] = growing.step(self.places[turn_id])
@@ -113,3 +118,12 @@ class Watcher:
             if turn_id in self.growing:
                 self.places[turn_id] = self.growing[turn_id].place
         return parts
+
+    def _is_news(self, thread: Thread) -> bool:
+        shows = frames.sidebar_shows(thread, self.thread_id)
+        if self.rows_shown.get(thread.id) == shows:
+            return False
+        if len(self.rows_shown) >= MOST_PENDING:
+            self.rows_shown.clear()
+        self.rows_shown[thread.id] = shows
+        return True

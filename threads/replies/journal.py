@@ -13,6 +13,7 @@ import psycopg
 from django.conf import settings
 
 from chatai.lib import hints
+from chatai.lib.postgres import array, text_array
 from threads.blocks import BlockDelta, Event, InputJsonDelta, TextDelta, ThinkingDelta, dump_event
 from threads.outline import Outline
 from threads.replies import store
@@ -24,8 +25,9 @@ logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 QUIET_TICK = 0.040  # seconds between inserts when few turns are live
-TICK_PER_TURN = 0.001  # seconds more for each live turn: more turns per insert instead of more inserts
-LONGEST_TICK = 0.300
+TICK_PER_TURN = 0.002  # seconds more for each live turn: more turns per insert instead of more inserts
+LONGEST_TICK = 0.400
+GAP_PER_TURN, LONGEST_GAP = 0.0004, 0.040  # seconds between any two inserts, for each live turn and at most
 IDLE_AFTER = 0.4  # seconds; what a turn says after such a pause is written at once
 
 
@@ -79,6 +81,7 @@ class Journal:
         self.wanted = asyncio.Event()
         self.urgent = asyncio.Event()
         self.ticked_at = 0.0
+        self.wrote_at = 0.0
         self.waiters: list[tuple[Line, asyncio.Future[None]]] = []
 
     def open(self, line: Line) -> None:
@@ -136,6 +139,7 @@ class Journal:
                         await self.urgent.wait()
                 except TimeoutError:
                     pass
+            await asyncio.sleep(self.wrote_at + min(LONGEST_GAP, GAP_PER_TURN * len(self.lines)) - time.monotonic())
             self.wanted.clear()
             self.urgent.clear()
             await self.write()
@@ -144,7 +148,7 @@ class Journal:
 
     async def write(self) -> None:
         """One insert with everything pending, or, before the tick, with what cannot wait for it: every write costs each watcher."""
-        now = time.monotonic()
+        now = self.wrote_at = time.monotonic()
         if now - self.ticked_at >= self.tick:
             self.ticked_at = now
             due, self.dirty, self.hasty = self.dirty, set(), set()
@@ -221,11 +225,11 @@ class Journal:
 
 async def _append(rows: list[tuple[Line, int, str]], connection: store.Connection) -> int:
     values = {
-        "rings": [line.ring for line, _, _ in rows],
-        "turns": [line.turn_id for line, _, _ in rows],
-        "indexes": [index for _, index, _ in rows],
-        "epochs": [line.epoch for line, _, _ in rows],
-        "payloads": [payload for _, _, payload in rows],
-        "held": list({line.turn_id for line, _, _ in rows}),
+        "rings": array(line.ring for line, _, _ in rows),
+        "turns": array(line.turn_id for line, _, _ in rows),
+        "indexes": array(index for _, index, _ in rows),
+        "epochs": array(line.epoch for line, _, _ in rows),
+        "payloads": text_array(payload for _, _, payload in rows),
+        "held": array({line.turn_id for line, _, _ in rows}),
     }
     return (await connection.execute(store.APPEND, values)).rowcount

@@ -39,6 +39,7 @@ POLL_EVERY = 0.5  # seconds; work and stops that no hint told of
 BEAT_EVERY = 2.0
 MODELS_FRESH = 5.0
 CLAIM_AT_ONCE = 100
+GAP_PER_TURN, LONGEST_GAP = 0.0004, 0.030  # seconds between claims, for each live turn and at most: several turns at once then
 POOL_SIZE = 8
 DATABASE_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, DjangoOperationalError)
 
@@ -106,12 +107,14 @@ class Runner:
     async def _claim_always(self) -> None:
         while True:
             self.wake.clear()
+            claimed_at = time.monotonic()
             started = await self._guarded(self._claim)
             if started == CLAIM_AT_ONCE:
                 continue
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_EVERY):
                     await self.wake.wait()
+            await asyncio.sleep(claimed_at + min(LONGEST_GAP, GAP_PER_TURN * len(self.live)) - time.monotonic())
 
     async def _claim(self) -> int:
         most = min(settings.REPLIES_MAX_TURNS - len(self.live), CLAIM_AT_ONCE)
@@ -140,7 +143,7 @@ class Runner:
             self.live[turn.id] = live
             live.task = asyncio.create_task(live.run(), name=f"turn {turn.id}")
             live.task.add_done_callback(partial(self._ended, live))
-        hints.announce("live", "threads", *(turn.thread_id for turn in claimed))
+        hints.announce("live", "turns", *(f"{turn.thread_id}/{turn.id}" for turn in claimed))
 
     def _ended(self, live: LiveTurn, task: asyncio.Task[None]) -> None:
         turn_id = live.claimed.id

@@ -213,8 +213,7 @@ class LiveTurn:
         if row is None and await self._still_ours():
             return await self._store(values)
         if row is not None:
-            hints.announce("live", "threads", self.claimed.thread_id)
-            hints.announce("live", "events", self.claimed.id)
+            hints.announce("live", "turns", f"{self.claimed.thread_id}/{self.claimed.id}")
             if row[0]:
                 await asyncio.to_thread(_ask_for_title, self.claimed.thread_id)
         return None
