@@ -240,7 +240,7 @@ def tab(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tab]:
     page = world.page(world.person())
     for number, text in enumerate(("one [[tokens=2]]", "two [[tokens=2]]"), 1):
         assert page.send(text, "claude-haiku-4-5", new=number == 1).status == 204
-        world.settled(page.thread_id)  # type: ignore[arg-type]
+        world.settled(page.thread_id)
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
         running: Browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=arguments)
