@@ -79,8 +79,8 @@ def stop_turn(user: User, turn: Turn) -> None:
         turn.refresh_from_db()
         if turn.status == Turn.Status.QUEUED and not end_queued(thread, turn.pk):
             withdraw(user, turn.pk)
-    turn.refresh_from_db()
     request_stop(turn.pk)
+    turn.refresh_from_db()
 
 
 def withdraw(user: User, turn_id: UUID) -> str:

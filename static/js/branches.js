@@ -29,6 +29,7 @@ async function sentence(response) {
 
 const unsure = new Map(); // door and model → request id of a post of which nobody knows whether it arrived
 let aimed = null;
+let refocus = ""; // a control that is drawn anew keeps the focus, by its id
 let hold = null; // the arrow that was used: it stays where it is on the screen
 
 does["aim-again"] = (button) => {
@@ -60,6 +61,7 @@ form.addEventListener("submit", async (event) => {
   menu.hidePopover();
   more.hidePopover();
   if (switching) hold = { id: door.split("/").at(-2), way: button.dataset.way, top: button.getBoundingClientRect().top, focus: document.activeElement === button, until: performance.now() + 3000 };
+  if (button.id && document.activeElement === button) refocus = button.id;
   turn.setAttribute("aria-busy", "true");
   const response = await post(door, { request_id: id, ...(button.name && { [button.name]: button.value }) }).catch(() => null);
   turn.removeAttribute("aria-busy");
@@ -89,6 +91,11 @@ function keepPlace() {
   const versions = arrow.closest(".versions");
   (arrow.disabled ? versions.querySelector("button:enabled") : arrow).focus({ preventScroll: true });
   announce(versions.getAttribute("aria-label"));
+}
+function keepFocus() {
+  if (!refocus || document.activeElement !== document.body) return;
+  document.getElementById(refocus)?.focus({ preventScroll: true });
+  refocus = "";
 }
 for (const kind of ["wheel", "touchmove", "keydown"]) addEventListener(kind, () => { hold = null; }, { passive: true });
 
@@ -200,5 +207,6 @@ function aimOlder() {
 new MutationObserver(() => {
   keepEditor();
   keepPlace();
+  keepFocus();
   aimOlder();
 }).observe(messages, { childList: true });
