@@ -1,0 +1,56 @@
+"""How `pytest -n` deals out the tests: a file at a time, or a family of files that share something.
+
+Loaded as a plugin (see pyproject.toml), since the process that deals them out collects nothing itself.
+"""
+
+from __future__ import annotations
+
+import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
+
+from tests.services import WORKER
+
+# Where a file or a folder belongs, the longest first. Families are worked through by one worker each, so nothing is started twice
+# and no two of the tests that take a whole machine meet; what is in none is small, and fills up whoever is ready.
+FAMILIES = {
+    "tests/api/test_faults.py": "deaths",
+    "tests/project/test_up.py": "deaths",
+    "tests/threads/test_kills.py": "deaths",
+    "tests/api/": "the running API",
+    "tests/e2e/": "the running product",
+    "tests/threads/test_branches_page.py": "the running product",
+    "tests/threads/test_compaction.py": "the running product",
+    "tests/threads/test_key_snippets.py": "the running product",
+    "tests/threads/test_live.py": "the running product",
+    "tests/threads/test_live_order.py": "the running product",
+    "tests/threads/test_matrix.py": "the running product",
+    "tests/threads/test_replies.py": "the running product",
+    "tests/threads/test_replies_many.py": "the running product",
+}
+
+
+def share_of(node_id: str) -> str:
+    """The name of the family or file."""
+    return next((family for path, family in FAMILIES.items() if node_id.startswith(path)), node_id.partition("::")[0])
+
+
+class Families(LoadScopeScheduling):
+    """Deals out shares in the order in which their first tests were collected."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return share_of(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Families:
+    config.option.loadscopereorder = False  # the number of tests says nothing about their time
+    return Families(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The families first: what is begun last should be short."""
+    if WORKER:
+        families = list(dict.fromkeys(FAMILIES.values()))
+        rank = {family: place for place, family in enumerate(families)}
+        items.sort(key=lambda item: rank.get(share_of(item.nodeid), len(rank)))
