@@ -35,7 +35,7 @@ def share_of(node_id: str) -> str:
     return next((family for path, family in FAMILIES.items() if node_id.startswith(path)), node_id.partition("::")[0])
 
 
-class Families(LoadScopeScheduling):
+class Families(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
     """Deals out shares in the order in which their first tests were collected."""
 
     def _split_scope(self, nodeid: str) -> str:
