@@ -11,13 +11,10 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.services import WORKER
 
-# Where a file or a folder belongs, the longest first. Families are worked through by one worker each, so nothing is started twice
-# and no two of the tests that take a whole machine meet; what is in none is small, and fills up whoever is ready.
+# What is worked through by one worker, in the order in which it is begun: nothing is started twice, and of the tests that take a
+# whole machine only a few meet. What is in no family is a share by itself, and fills up whoever is ready.
 FAMILIES = {
-    "tests/api/test_faults.py": "deaths",
-    "tests/project/test_up.py": "deaths",
-    "tests/threads/test_kills.py": "deaths",
-    "tests/api/": "the running API",
+    "tests/threads/test_kills.py": "kills",
     "tests/e2e/": "the running product",
     "tests/threads/test_branches_page.py": "the running product",
     "tests/threads/test_compaction.py": "the running product",
@@ -27,12 +24,18 @@ FAMILIES = {
     "tests/threads/test_matrix.py": "the running product",
     "tests/threads/test_replies.py": "the running product",
     "tests/threads/test_replies_many.py": "the running product",
+    "tests/api/": "the running API",
+    "tests/api/test_faults.py": "faults",
+    "tests/project/test_up.py": "one command",
+    "tests/threads/test_markdown_browser.py": "the renderer in a browser",
+    "tests/accounts/test_passkeys.py": "passkeys in a browser",
 }
 
 
 def share_of(node_id: str) -> str:
     """The name of the family or file."""
-    return next((family for path, family in FAMILIES.items() if node_id.startswith(path)), node_id.partition("::")[0])
+    path = node_id.partition("::")[0]
+    return FAMILIES.get(max(filter(path.startswith, FAMILIES), key=len, default=""), path)
 
 
 class Families(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
