@@ -2,8 +2,9 @@
 
     python -m bench.provider --port 9000 [--delay-ms 20] [--tokens 60]
 
-`/v1/messages`, `/v1/chat/completions`, `/v1/models`; `/_stats?id=X` (times of that request) and `/_stats` (totals). Scripts:
-see `bench.script`. In a test: `server = await start()`, then `server.base_url`, `server.requests`, `await server.close()`.
+`/v1/messages`, `/v1/chat/completions`, `/v1/models`; `/_stats?id=X` (times of that request), `/_stats` (totals), and with
+`?bodies=n` the newest requests. Scripts: see `bench.script`. In a test: `server = await start()`, then `server.base_url`,
+`server.requests`, `await server.close()`.
 """
 
 import argparse
@@ -139,6 +140,9 @@ class Server:
         if "id" in request.query:
             return web.json_response(self.times.get(request.query["id"], {}))
         counts = {"requests": len(self.requests), "open": self.open, "peak": self.peak, "closed_by_client": self.closed_by_client}
+        if "bodies" in request.query:
+            newest = [seen.body for seen in self.requests][-int(request.query["bodies"]) :]
+            return web.json_response({**counts, "bodies": newest})
         return web.json_response({**counts, "times": self.times} if "times" in request.query else counts)
 
     async def answer(self, request: web.Request, dialect: Dialect) -> web.StreamResponse:
@@ -155,7 +159,8 @@ class Server:
         if script.fails and not self.meant(script, key, self.attempts[seen.text]):
             script = healthy(script)
         if script.status:
-            headers = {"retry-after": script.retry_after} if script.retry_after else {}
+            hints = {"retry-after": script.retry_after, "retry-after-ms": script.retry_after_ms}
+            headers = {name: value for name, value in hints.items() if value}
             return web.json_response(dialect.error(script), status=script.status, headers={**headers, "request-id": "req_scripted"})
         if script.hang == "headers":
             await self.forever()

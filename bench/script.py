@@ -62,7 +62,8 @@ class Script:
     # Failures. `after` says how many text tokens come first.
     after: int = 0
     status: int = 0  # refuse with this HTTP status
-    retry_after: str = ""  # header of the refusal
+    retry_after: str = ""  # header of the refusal, in seconds or as a date
+    retry_after_ms: str = ""  # the same in milliseconds
     error: str = ""  # type of the error, in a refusal or in the 200 stream
     message: str = "scripted failure"  # its text
     error_in_200: bool = False

@@ -20,7 +20,7 @@ MEMORY_LAYER = "channels.layers.InMemoryChannelLayer"
 def configuration(**_: Any) -> list[CheckMessage]:
     found = [*_everywhere()]
     if settings.PRODUCTION:
-        found += [*_unsafe_in_production(), *_missing_in_production()]
+        found += [*_unsafe_in_production(), *_missing_in_production(), *_shared_in_production()]
     return found
 
 
@@ -51,6 +51,11 @@ def _everywhere() -> Iterator[CheckMessage]:
     for name in ("GOOGLE", "GITHUB"):
         if bool(env.text(f"{name}_CLIENT_ID")) != bool(env.text(f"{name}_CLIENT_SECRET")):
             yield Error(f"{name}_CLIENT_ID and {name}_CLIENT_SECRET go together, and only one is set.", id="chatai.E004")
+    if settings.FILES_STORAGE not in ("database", "disk"):
+        yield Error("FILES_STORAGE names no place.", hint="It is database or disk.", id="chatai.E005")
+    if settings.FILES_STORAGE == "disk" and settings.EPHEMERAL_DISK:
+        hint = "This host empties its disk at every restart, and its processes do not share one. Unset FILES_STORAGE."
+        yield Error("Images and documents would be lost: FILES_STORAGE is disk.", hint=hint, id="chatai.E006")
     if settings.DEBUG and set(settings.ALLOWED_HOSTS) - set(settings.LOCAL_HOSTS):
         hint = "An error page shows code and settings to whoever finds one."
         yield Warning("DEBUG is on for a host that others can reach.", hint=hint, id="chatai.W020")
@@ -69,6 +74,12 @@ def _unsafe_in_production() -> Iterator[CheckMessage]:
     if not settings.HTTPS:
         hint = "Passwords and sessions can be read on the way. Put TLS in front and unset HTTPS."
         yield Warning("HTTPS is off.", hint=hint, id="chatai.W021")
+
+
+def _shared_in_production() -> Iterator[CheckMessage]:
+    if settings.FILES_STORAGE == "disk" and not settings.EPHEMERAL_DISK:
+        hint = "That is right only where web, replies and worker share DATA_DIR and it outlives them. Otherwise unset FILES_STORAGE."
+        yield Warning("Images and documents are kept on the disk of this machine.", hint=hint, id="chatai.W025")
 
 
 def _missing_in_production() -> Iterator[CheckMessage]:

@@ -110,6 +110,9 @@ WEB_THREADS = env.integer("WEB_THREADS", 6, minimum=1)
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / env.text("STATIC_ROOT", "staticfiles")
 STATICFILES_DIRS = [BASE_DIR / "static"]
+# Where nothing else is known to last and to be shared, files are kept in PostgreSQL.
+EPHEMERAL_DISK = bool(env.text("DYNO"))
+FILES_STORAGE = env.text("FILES_STORAGE", "database" if PRODUCTION or EPHEMERAL_DISK else "disk")
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": DATA_DIR / "files"}},
     "staticfiles": {"BACKEND": "chatai.static.ManifestStorage"},

@@ -151,8 +151,12 @@ class Stack:
                 process.wait()
         self.processes.clear()
 
-    def provider_stats(self) -> Mapping[str, Any]:
-        with urllib.request.urlopen(f"{self.provider_url}/_stats", timeout=5) as answer:
+    def provider_bodies(self, newest: int) -> list[dict[str, Any]]:
+        """What the provider was sent last, oldest first."""
+        return list(self.provider_stats(f"?bodies={newest}")["bodies"])
+
+    def provider_stats(self, query: str = "") -> Mapping[str, Any]:
+        with urllib.request.urlopen(f"{self.provider_url}/_stats{query}", timeout=5) as answer:
             stats: Mapping[str, Any] = json.load(answer)
         return stats
 

@@ -11,17 +11,18 @@ from django.utils import timezone
 
 from chatai.lib import hints
 from chatai.lib.ids import uuid7
-from threads import branches
-from threads.admission import Admission, OnBusy, admit_turn, request_stop
-from threads.blocks import Block, clean, clean_text, dump_json, text_of
+from threads import branches, stopping
+from threads.admission import Admission, OnBusy, admit_turn
+from threads.blocks import Block, clean, clean_text, dump_json
 from threads.branches import switch
 from threads.models import Message, Thread, Turn
 from threads.refusals import Refused, missing
+from threads.stopping import stop_turn, withdraw
 
 if TYPE_CHECKING:
     from accounts.models import ApiKey, User
 
-__all__ = ["Admission", "OnBusy", "Refused", "admit_turn", "switch"]
+__all__ = ["Admission", "OnBusy", "Refused", "admit_turn", "stop_turn", "switch", "withdraw"]
 
 
 def create_thread(
@@ -102,38 +103,21 @@ def regenerate(user: User, turn_id: UUID, *, model: str = "", request_id: str, k
 
 
 def stop(user: User, thread_id: UUID) -> None:
-    """Ask the running turn to end; what it has written stays. No running turn: nothing to do."""
-    thread = _owned(user, thread_id)
-    if thread.active_turn_id is not None:
-        request_stop(thread.active_turn_id)
+    """End the turn that is answered now, or would be next; what it has written stays. No such turn: nothing to do."""
+    stopping.stop_first(user, thread_id)
 
 
-def stop_turn(user: User, turn: Turn) -> None:
-    """End one turn: running, it is asked to stop; queued, it is taken back; over, nothing happens."""
-    if turn.status == Turn.Status.QUEUED:
-        withdraw(user, turn.pk)
-        turn.refresh_from_db()
-    elif not turn.over:
-        request_stop(turn.pk)
-
-
-def withdraw(user: User, turn_id: UUID) -> str:
-    """Take back a message that is still queued; its text is returned so that it can be edited."""
-    turn = Turn.objects.for_user(user).filter(pk=turn_id).first()
-    if turn is None:
+def rate(user: User, turn_id: UUID, rating: int | None) -> UUID:
+    """What the person thinks of that turn's answer: Message.Rating, or None for nothing any more. The thread's id."""
+    mine = Message.objects.for_user(user).filter(turn=turn_id, role=Message.Role.ASSISTANT, seq__isnull=False)
+    answer = mine.exclude(status=Message.Status.STREAMING).order_by("-seq").first()
+    if answer is None:
         raise missing()
     with transaction.atomic():
-        now = timezone.now()
-        taken = Turn.objects.filter(pk=turn_id, status=Turn.Status.QUEUED)
-        if taken.update(status=Turn.Status.STOPPED, finished_at=now, changed_at=now, on_path=False) != 1:
-            raise Refused(409, "conflict_error", "This message is already being answered.")
-        Turn.objects.filter(parent_id=turn_id).update(parent_id=turn.parent_id)
-        waiting = Message.objects.filter(turn_id=turn_id, seq=None)
-        text = text_of([block for message in waiting.filter(role="user") for block in message.content])
-        waiting.delete()
-        branches.resume(turn)
-        _touch(turn.thread_id)
-    return text
+        Message.objects.filter(pk=answer.pk).update(rating=rating)
+        Turn.objects.filter(pk=turn_id).update(changed_at=timezone.now())
+        transaction.on_commit(lambda: hints.announce("live", "threads", answer.thread_id))
+    return answer.thread_id
 
 
 def rename(user: User, thread_id: UUID, title: str) -> None:
@@ -162,7 +146,9 @@ def set_archived(user: User, thread_id: UUID, archived: bool) -> None:
 def delete_thread(user: User, thread_id: UUID) -> None:
     """Gone from every view at once; erased for good by a task after the time for undo."""
     with transaction.atomic():
-        stop(user, thread_id)
+        thread = _owned(user, thread_id)
+        if thread.active_turn_id is not None:
+            stopping.request_stop(thread.active_turn_id)
         _change(user, thread_id, deleted_at=timezone.now())
 
 
@@ -177,11 +163,6 @@ def _change(user: User, thread_id: UUID, **fields: Any) -> None:
     if not Thread.objects.for_user(user).filter(pk=thread_id).update(changed_at=timezone.now(), **fields):
         raise missing()
     transaction.on_commit(lambda: hints.announce("live", "rows", thread_id))
-
-
-def _touch(thread_id: UUID) -> None:
-    Thread.objects.filter(pk=thread_id).update(changed_at=timezone.now())
-    transaction.on_commit(lambda: hints.announce("live", "threads", thread_id))
 
 
 def _owned(user: User, thread_id: UUID) -> Thread:

@@ -195,7 +195,7 @@ class TurnAdmin(ConversationAdmin):
 
 @admin.register(Message)
 class MessageAdmin(ConversationAdmin):
-    list_display = ("message", "person", "in_turn", "in_thread", "seq", "role", "status", "model", "cost")
+    list_display = ("message", "person", "in_turn", "in_thread", "seq", "role", "status", "rating", "model", "cost")
     list_select_related = ("thread__user",)
     search_help_text = "A thread id, a turn id or a message id."
 

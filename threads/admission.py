@@ -11,13 +11,12 @@ import msgspec
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Q
-from django.utils import timezone
 from psycopg import Cursor
 from psycopg.rows import tuple_row
 
 from chatai.lib import hints
 from chatai.lib.ids import uuid7
-from threads import branches, load
+from threads import branches, load, stopping
 from threads.blocks import Block, clean, text_of
 from threads.models import Thread, Turn
 from threads.providers.catalog import is_offered, model_info
@@ -105,8 +104,8 @@ def admit_turn(
             raise Refused(409, "conflict_error", "Another message of this conversation is being answered.")
     if not stored:
         return _replay(thread_id, request_id, values["digest"])
-    if busy_with is not None and on_busy == "interrupt":
-        request_stop(busy_with)
+    if on_busy == "interrupt" and (busy_with is not None or queued):
+        stopping.stop_first(user, thread_id, before=number)
     hints.announce("replies", "work")
     position = queued + (busy_with is not None)
     if position:  # else the next thing to see is that it runs, and whoever claims it says so
@@ -147,13 +146,6 @@ def _values(
         "options": msgspec.json.encode(options).decode(),
         "price": msgspec.json.encode(info.price).decode(),
     }
-
-
-def request_stop(turn_id: UUID) -> None:
-    """Ask a running turn to end; for one that is not running there is nothing to do."""
-    running = Turn.objects.filter(pk=turn_id, status=Turn.Status.RUNNING, stop_requested_at=None)
-    if running.update(stop_requested_at=timezone.now()):
-        transaction.on_commit(lambda: hints.announce("replies", "stop", turn_id))
 
 
 def _create_if_missing(user: User, thread_id: UUID) -> None:

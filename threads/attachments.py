@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.conf import settings
-from django.core.files.base import ContentFile
-from django.core.files.storage import default_storage
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
+from threads import file_bytes
 from threads.blocks import Block
 from threads.models import StoredFile
 from threads.refusals import Refused
@@ -70,18 +69,16 @@ def _stored(user: User, thread_id: UUID, content: bytes, media_type: str) -> Sto
     digest = hashlib.sha256(content).hexdigest()
     while True:
         with transaction.atomic():
-            made, _ = StoredFile.objects.get_or_create(user=user, digest=digest, defaults={"media_type": media_type, "size": len(content)})
+            made, _ = StoredFile.objects.get_or_create(
+                user=user, digest=digest, defaults={"media_type": media_type, "size": len(content), "place": settings.FILES_STORAGE}
+            )
             file = StoredFile.objects.select_for_update().filter(pk=made.pk).first()
             if file is None:
                 continue  # erased in between
             StoredFile.threads.through.objects.get_or_create(storedfile=file, thread_id=thread_id)
-            if not default_storage.exists(path_of(file)):
-                default_storage.save(path_of(file), ContentFile(content))
+            if not file_bytes.are_there(file):
+                file_bytes.keep(file, content)
             return file
-
-
-def path_of(file: StoredFile) -> str:
-    return f"files/{file.user_id}/{file.digest}"
 
 
 def inline(blocks: list[Block]) -> list[Block]:
@@ -97,10 +94,10 @@ def _is_reference(block: Block) -> bool:
 def _inlined(block: Block) -> Block:
     source = block["source"]
     file = StoredFile.objects.filter(pk=UUID(hex=source["file_id"].removeprefix(FILE_PREFIX))).first()
-    if file is None or not default_storage.exists(path_of(file)):
+    content = file_bytes.read(file) if file else None
+    if content is None:
         return {"type": "text", "text": f"[{block['type']}: the file is no longer there]"}
-    with default_storage.open(path_of(file)) as content:
-        data = base64.b64encode(content.read()).decode()
+    data = base64.b64encode(content).decode()
     return {**block, "source": {"type": "base64", "media_type": source["media_type"], "data": data}}
 
 
@@ -119,6 +116,5 @@ def erase_of_account(user: User) -> int:
 def _erase(files: QuerySet[StoredFile]) -> int:
     doomed = list(files.select_for_update())
     for file in doomed:
-        default_storage.delete(path_of(file))
-        file.delete()
+        file_bytes.erase(file)
     return len(doomed)

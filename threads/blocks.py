@@ -64,6 +64,7 @@ class TurnError(msgspec.Struct, tag_field="type", tag="qlaud.error", omit_defaul
     message: str
     status: int | None = None
     kind: str | None = None
+    retry_after: int | None = None  # seconds, where the provider said so
 
 
 class TurnDone(msgspec.Struct, tag_field="type", tag="qlaud.done", omit_defaults=True):

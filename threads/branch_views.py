@@ -1,4 +1,4 @@
-"""What can be done about one turn: ask it again, ask it otherwise, read another version, take it back."""
+"""What can be done about one turn: ask it again or otherwise, read another version, take it back, rate it, fork it, delete it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.models import User
-from threads import actions, branches, compaction
+from threads import actions, branches, compaction, forking, removal
 from threads.access import person, person_required, refuse, wants_fragment
 from threads.blocks import text_of
-from threads.forms import AgainForm, EditForm
+from threads.forms import AgainForm, EditForm, RateForm
 from threads.models import Turn
 from threads.providers import catalog
 from threads.refusals import missing
@@ -91,6 +92,56 @@ def withdraw(request: HttpRequest, turn_id: UUID) -> HttpResponse:
 def undo_summary(request: HttpRequest, compaction_id: UUID) -> HttpResponse:
     """Send the model the messages themselves again."""
     return _door(request, lambda user: compaction.undo(user, compaction_id))
+
+
+@require_POST
+@person_required
+def rate(request: HttpRequest, turn_id: UUID) -> HttpResponse:
+    """Thumbs up, down, or neither."""
+    form = RateForm(request.POST)
+    if not form.is_valid():
+        return refuse(request, actions.Refused(400, "invalid_request_error", "A rating is 1, -1 or 0."))
+    rating = form.cleaned_data["rating"] or None
+    return _door(request, lambda user: actions.rate(user, turn_id, rating))
+
+
+@require_POST
+@person_required
+def fork(request: HttpRequest, turn_id: UUID) -> HttpResponse:
+    """Another conversation, from here on; a script is told where it is."""
+    form = AgainForm(request.POST)
+    if not form.is_valid():
+        return refuse(request, actions.Refused(400, "invalid_request_error", form.problem))
+    try:
+        made = forking.fork(person(request), turn_id, form.cleaned_data["request_id"])
+    except actions.Refused as refusal:
+        return refuse(request, refusal)
+    if not wants_fragment(request):
+        return redirect("thread", made)
+    return HttpResponse(status=201, headers={"Location": reverse("thread", args=[made])})
+
+
+@require_POST
+@person_required
+def delete(request: HttpRequest, turn_id: UUID) -> HttpResponse:
+    """Away with this turn and what follows it; a script gets the way back."""
+    try:
+        thread_id = _turn(person(request), turn_id).thread_id
+        removal.delete_turn(person(request), turn_id)
+    except actions.Refused as refusal:
+        return refuse(request, refusal)
+    return render(request, "threads/_turn_deleted.html", {"turn_id": turn_id}) if wants_fragment(request) else redirect("thread", thread_id)
+
+
+@require_POST
+@person_required
+def undo_delete(request: HttpRequest, turn_id: UUID) -> HttpResponse:
+    def act(user: User) -> UUID:
+        thread_id = _turn(user, turn_id).thread_id
+        removal.undo_delete_turn(user, turn_id)
+        return thread_id
+
+    return _door(request, act)
 
 
 def _door(request: HttpRequest, act: Callable[[User], UUID]) -> HttpResponse:

@@ -33,7 +33,7 @@ WITH RECURSIVE up AS (
 ), down AS (
     SELECT id FROM threads_turn WHERE id = %(turn)s
     UNION ALL SELECT c.id FROM down CROSS JOIN LATERAL (
-        SELECT id FROM threads_turn WHERE parent_id = down.id AND first_seq IS NOT NULL ORDER BY number DESC LIMIT 1
+        SELECT id FROM threads_turn WHERE parent_id = down.id AND first_seq IS NOT NULL AND deleted_at IS NULL ORDER BY number DESC LIMIT 1
     ) c
 ), path AS (SELECT id FROM up UNION SELECT id FROM down),
 turns AS (
@@ -49,10 +49,10 @@ def leave(cursor: CursorWrapper, user: User, thread_id: UUID, turn_id: UUID, req
 
     Does nothing when `request_id` was admitted before: a repetition changes nothing.
     """
-    thread = _locked(user, thread_id)
+    thread = locked(user, thread_id)
     if Turn.objects.filter(thread_id=thread_id, request_id=request_id).exists():
         return
-    _refuse_busy(thread)
+    refuse_busy(thread)
     turn = Turn.objects.for_user(user).filter(pk=turn_id, thread_id=thread_id).first()
     if turn is None:
         raise missing()
@@ -64,8 +64,8 @@ def leave(cursor: CursorWrapper, user: User, thread_id: UUID, turn_id: UUID, req
 def switch(user: User, thread_id: UUID, turn_id: UUID) -> None:
     """Make the path go through `turn_id` and its newest continuation."""
     with transaction.atomic(), connection.cursor() as cursor:
-        _refuse_busy(_locked(user, thread_id))
-        if not Turn.objects.for_user(user).filter(pk=turn_id, thread_id=thread_id, first_seq__isnull=False).exists():
+        refuse_busy(locked(user, thread_id))
+        if not Turn.objects.for_user(user).filter(pk=turn_id, thread_id=thread_id, first_seq__isnull=False, deleted_at=None).exists():
             raise missing()
         cursor.execute(SWITCH, {"thread": thread_id, "turn": turn_id})
     hints.announce("live", "threads", thread_id)
@@ -87,23 +87,25 @@ def reworded(question: list[Block], text: str) -> list[Block]:
 
 
 def resume(withdrawn: Turn) -> None:
-    """Where a turn that was to stand instead of another is taken back, that other one and what followed are the path again."""
+    """Where a turn that stood instead of another is taken back or deleted, that other one and what followed are the path again."""
     here = Turn.objects.filter(thread_id=withdrawn.thread_id, parent_id=withdrawn.parent_id)
     if here.filter(on_path=True).exists():
         return
-    left = here.filter(first_seq__isnull=False).order_by("-changed_at", "-number").first()
+    left = here.filter(first_seq__isnull=False, deleted_at=None).order_by("-changed_at", "-number").first()
     if left is not None:
         with connection.cursor() as cursor:
             cursor.execute(SWITCH, {"thread": withdrawn.thread_id, "turn": left.pk})
 
 
-def _locked(user: User, thread_id: UUID) -> Thread:
+def locked(user: User, thread_id: UUID) -> Thread:
+    """The thread, its row locked until the transaction ends. Raises Refused."""
     thread = Thread.objects.for_user(user).select_for_update(of=("self",)).filter(pk=thread_id).first()
     if thread is None:
         raise missing()
     return thread
 
 
-def _refuse_busy(thread: Thread) -> None:
+def refuse_busy(thread: Thread) -> None:
+    """Raises Refused while a turn of the thread runs or waits."""
     if thread.active_turn_id is not None or thread.turns.filter(status=Turn.Status.QUEUED).exists():
         raise Refused(409, "conflict_error", "An answer is being written. Stop it or wait for its end.")

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from threads.attachments import erase_of_threads
 from threads.models import Runner, Thread, Turn, TurnEvent
+from threads.removal import erase_turns
 from threads.replies.store import RINGS, current_ring
 
 PURGE_AFTER = timedelta(minutes=9)  # deleted rows are gone within ten minutes (contract, decision 13)
@@ -32,6 +33,11 @@ def purge_deleted() -> int:
             cursor.execute(ERASE_JOURNAL, [ids])
             Thread.objects.filter(pk__in=ids).delete()
     return len(ids)
+
+
+def purge_deleted_turns() -> int:
+    """Erase turns whose time for undo is over; how many."""
+    return erase_turns(timezone.now() - PURGE_AFTER, PURGE_AT_ONCE)
 
 
 def empty_rings() -> list[int]:

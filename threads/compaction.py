@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from chatai.lib import hints
 from threads.blocks import Block, text_of
-from threads.history import CHARS_PER_TOKEN
+from threads.history import CHARS_PER_TOKEN, begins_turn
 from threads.models import Compaction, Message, Thread, Turn
 from threads.refusals import missing
 
@@ -62,13 +62,9 @@ def cutoff(rows: list[HistoryRow], room: int) -> int | None:
         kept += rows[place].size
         if kept > room * KEPT and wanted is not None:
             break
-        if _begins_turn(rows[place]):
+        if begins_turn(rows[place].role, rows[place].content):
             wanted = rows[place - 1].seq
     return wanted
-
-
-def _begins_turn(row: HistoryRow) -> bool:
-    return row.role == "user" and any(block["type"] != "tool_result" for block in row.content)
 
 
 def request_text(before: str, rows: list[HistoryRow]) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django import forms
 
+from threads.models import Message
+
 
 class MessageField(forms.Field):
     """Text as typed. Browsers send CRLF for a line break; the limits of a message are the action's to check."""
@@ -19,6 +21,10 @@ class AgainForm(forms.Form):
     @property
     def problem(self) -> str:
         return " ".join(str(error) for errors in self.errors.values() for error in errors)
+
+
+class RateForm(forms.Form):
+    rating = forms.TypedChoiceField(choices=[(0, "none"), *Message.Rating.choices], coerce=int)
 
 
 class EditForm(AgainForm):

@@ -25,19 +25,28 @@ BASE_SYSTEM = (
 def build(rows: Iterable[tuple[str, list[Block]]], info: ModelInfo, max_tokens: int) -> list[dict[str, Any]]:
     """Messages, oldest first, from `rows` of (role, blocks), newest first, as many as fit beside `max_tokens` of output.
 
-    The newest question is always kept. The first message kept is a user's; a tool call without its result is left out.
+    Turns are kept or left out as a whole, so that no tool call is parted from its result and no signed thought from what it led
+    to. The newest is always kept; a tool call without a result is left out.
     """
     room = max(info.context_window - max_tokens, info.context_window // 4) * CHARS_PER_TOKEN
     kept: list[dict[str, Any]] = []
+    turn: list[dict[str, Any]] = []
     for role, blocks in rows:
         room -= len(msgspec.json.encode(blocks))
         if room < 0 and kept:
             break
-        kept.append({"role": role, "content": blocks})
-    while len(kept) > 1 and kept[-1]["role"] != "user":
-        kept.pop()
+        turn.append({"role": role, "content": blocks})
+        if begins_turn(role, blocks):
+            kept += turn
+            turn = []
+    kept = kept or turn
     kept.reverse()
     return [message for message in map(_answered, kept, [*kept[1:], None]) if message["content"]]
+
+
+def begins_turn(role: str, blocks: list[Block]) -> bool:
+    """Whether a person says something here, rather than a tool answering."""
+    return role == "user" and any(block["type"] != "tool_result" for block in blocks)
 
 
 def _answered(message: dict[str, Any], following: dict[str, Any] | None) -> dict[str, Any]:

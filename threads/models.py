@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CatalogModel",
     "Compaction",
+    "FileBytes",
     "Message",
     "Runner",
     "StoredFile",
@@ -155,6 +156,7 @@ class Turn(models.Model):
     stop_requested_at = models.DateTimeField(null=True, blank=True)
     error_kind = models.CharField(max_length=40, blank=True)
     error_message = models.TextField(blank=True)
+    retry_after = models.IntegerField(null=True, blank=True, help_text="Seconds the provider asked to wait, where it said so.")
     usage = models.JSONField(default=dict)
     cost_micros = models.BigIntegerField(default=0)
     outline = models.BinaryField(default=b"", db_default=b"", help_text="What of the journal outlives it (see outline.py).")
@@ -163,12 +165,17 @@ class Turn(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     first_token_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
+    deleted_at = models.DateTimeField(null=True, blank=True, help_text="Deleted by a person, with all that follows it.")
+    copied_from = models.UUIDField(null=True, blank=True, help_text="The turn that this one is a copy of, in the thread that was forked.")
+
+    ahead = 0  # how many turns come before it in its thread, where the live feed says so
 
     objects = TurnQuerySet.as_manager()
 
     class Meta:
         indexes = [
             models.Index("created_at", condition=Q(status="queued"), name="turn_queue"),
+            models.Index("deleted_at", condition=Q(deleted_at__isnull=False), name="turn_to_purge"),
             models.Index("thread", "number", condition=Q(status="queued"), name="turn_queue_of_thread"),
             models.Index("lease_until", condition=Q(status="running"), name="turn_lease"),
             models.Index("id", condition=Q(status="running", stop_requested_at__isnull=False), name="turn_to_stop"),
@@ -238,6 +245,10 @@ class Message(models.Model):
         FAILED = "failed", "Failed"
         INTERRUPTED = "interrupted", "Interrupted"
 
+    class Rating(models.IntegerChoices):
+        UP = 1, "Thumbs up"
+        DOWN = -1, "Thumbs down"
+
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     thread = models.ForeignKey(Thread, on_delete=models.CASCADE, related_name="messages", db_index=False)
     turn = models.ForeignKey(Turn, on_delete=models.CASCADE, related_name="messages", db_index=False)
@@ -250,6 +261,7 @@ class Message(models.Model):
     stop_reason = models.CharField(max_length=40, blank=True)
     usage = models.JSONField(null=True, blank=True)
     cost_micros = models.BigIntegerField(default=0)
+    rating = models.SmallIntegerField(null=True, blank=True, choices=Rating, help_text="What the person thinks of this answer.")
     created_at = models.DateTimeField(default=timezone.now)
 
     objects = MessageQuerySet.as_manager()
@@ -266,6 +278,7 @@ class Message(models.Model):
             models.CheckConstraint(
                 condition=Q(status__in=["streaming", "complete", "stopped", "failed", "interrupted"]), name="message_status_known"
             ),
+            models.CheckConstraint(condition=Q(rating=None) | Q(rating__in=[1, -1], role="assistant"), name="message_rating_known"),
         ]
 
     def __str__(self) -> str:
@@ -302,11 +315,16 @@ class StoredFileQuerySet(models.QuerySet["StoredFile"]):
 class StoredFile(models.Model):
     """An image or document that came with a message, kept once per account under the hash of its bytes."""
 
+    class Place(models.TextChoices):
+        DISK = "disk", "Disk of the machine"
+        DATABASE = "database", "Database"
+
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="files")
     digest = models.CharField(max_length=64, help_text="SHA-256 of the bytes, hexadecimal; the name in the storage.")
     media_type = models.CharField(max_length=100)
     size = models.IntegerField(help_text="Bytes.")
+    place = models.CharField(max_length=8, choices=Place, default=Place.DISK, db_default=Place.DISK, help_text="Where its bytes are.")
     threads = models.ManyToManyField(Thread, related_name="files")
     created_at = models.DateTimeField(default=timezone.now)
 
@@ -316,10 +334,21 @@ class StoredFile(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["user", "digest"], name="file_once_per_user"),
             models.CheckConstraint(condition=Q(size__gt=0), name="file_not_empty"),
+            models.CheckConstraint(condition=Q(place__in=["disk", "database"]), name="file_place_known"),
         ]
 
     def __str__(self) -> str:
         return f"{self.media_type} {self.digest[:12]}"
+
+
+class FileBytes(models.Model):
+    """The bytes of a file that is kept in the database; apart, so that no list of files reads them."""
+
+    file = models.OneToOneField(StoredFile, primary_key=True, on_delete=models.CASCADE, related_name="bytes")
+    content = models.BinaryField()
+
+    def __str__(self) -> str:
+        return str(self.file_id)
 
 
 class TurnEvent(models.Model):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any, Literal
 from uuid import UUID
 
-from django.core.files.storage import default_storage
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from ninja import Router, Schema
 
 from accounts.access import key_of
-from threads.attachments import FILE_PREFIX, path_of
+from threads import file_bytes
+from threads.attachments import FILE_PREFIX
 from threads.models import CatalogModel, StoredFile
 from threads.providers.catalog import offered
 
@@ -108,11 +108,9 @@ def _entry(row: CatalogModel) -> dict[str, Any]:
 )
 def content(request: HttpRequest, file_id: str) -> HttpResponse:
     file = get_object_or_404(StoredFile.objects.for_key(key_of(request)), pk=_uuid(file_id))
-    try:
-        with default_storage.open(path_of(file)) as stored:
-            body = stored.read()
-    except FileNotFoundError as error:
-        raise Http404 from error
+    body = file_bytes.read(file)
+    if body is None:
+        raise Http404
     response = HttpResponse(body, content_type=file.media_type)
     response["Content-Disposition"] = f'inline; filename="{FILE_PREFIX}{file.pk.hex}"'
     response["X-Content-Type-Options"] = "nosniff"

@@ -163,7 +163,7 @@ def _event(mark: int, block: int, rest: _Rest, turn: Turn, answer: Message) -> E
         case Mark.MESSAGE_STOP | Mark.OTHER:  # an event of another version was passed over by every reader
             return MessageStop()
         case Mark.ERROR:
-            return TurnError(message=turn.error_message, kind=turn.error_kind or None)
+            return TurnError(message=turn.error_message, kind=turn.error_kind or None, retry_after=turn.retry_after)
         case Mark.DONE:
             return _done(turn, answer)
         case Mark.SIGNATURE:

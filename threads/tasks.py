@@ -27,5 +27,6 @@ def name_forgotten() -> None:
 @shared_task(name="threads.clean")
 def clean() -> None:
     cleaning.purge_deleted()
+    cleaning.purge_deleted_turns()
     cleaning.empty_rings()
     cleaning.forget_runners()

@@ -7,6 +7,8 @@ import { announce, questionOf } from "./turns.js";
 
 const form = document.getElementById("again");
 const menu = document.getElementById("again-menu");
+const more = document.getElementById("turn-menu");
+const toasts = document.getElementById("toasts");
 const messages = document.getElementById("messages");
 const scroller = document.getElementById("scroller");
 const box = document.getElementById("text");
@@ -37,6 +39,15 @@ does["aim-again"] = (button) => {
   }
 };
 
+does["aim-menu"] = (button) => {
+  aimed = button.closest(".turn");
+  for (const choice of more.querySelectorAll("[data-door]")) choice.formAction = `/c/turns/${aimed.dataset.turn}/${choice.dataset.door}`;
+  const message = button.closest("article");
+  const facts = [...message.querySelector(".facts").children].map((fact) => fact.title || fact.textContent);
+  if (message.dataset.context) facts.splice(2, 0, `${Number(message.dataset.context).toLocaleString("en")} with all that was read`);
+  more.querySelector("[data-info]").replaceChildren(...facts.map((text) => Object.assign(document.createElement("p"), { textContent: text })));
+};
+
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   const { submitter: button } = event;
@@ -47,6 +58,7 @@ form.addEventListener("submit", async (event) => {
   const switching = door.endsWith("/switch");
   turn.querySelector(":scope > .alert")?.remove();
   menu.hidePopover();
+  more.hidePopover();
   if (switching) hold = { id: door.split("/").at(-2), way: button.dataset.way, top: button.getBoundingClientRect().top, focus: document.activeElement === button, until: performance.now() + 3000 };
   turn.setAttribute("aria-busy", "true");
   const response = await post(door, { request_id: id, ...(button.name && { [button.name]: button.value }) }).catch(() => null);
@@ -57,11 +69,15 @@ form.addEventListener("submit", async (event) => {
       if (button.value) picker.value = button.value;
       follow();
     } else if (door.endsWith("/withdraw")) turn.remove();
+    else if (door.endsWith("/fork")) location.href = response.headers.get("Location");
+    else if (door.endsWith("/delete")) toasts.innerHTML = await response.text();
+    else if (door.endsWith("/undo-delete")) toasts.replaceChildren();
     return;
   }
   hold = null;
   if (!response || response.status >= 500) unsure.set(key, id);
-  turn.append(await sentence(response));
+  const alert = await sentence(response);
+  turn.isConnected ? turn.append(alert) : toasts.replaceChildren(alert);
 });
 
 function keepPlace() {

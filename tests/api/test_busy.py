@@ -1,5 +1,7 @@
 """A second message while the first is answered, and providers that fail."""
 
+import signal
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -10,6 +12,15 @@ from tests.stack import Stack, until
 from threads.models import Message, Turn
 
 SLOW = "[[tokens=60 delay=20]]"
+OPENAI = "gpt-5-4-mini"
+
+
+@pytest.fixture
+def nobody_answers(stack: Stack) -> Iterator[None]:
+    """What is sent waits, until the test is over."""
+    stack.tell("replies", signal.SIGSTOP)
+    yield
+    stack.tell("replies", signal.SIGCONT)
 
 
 def test_a_second_send_waits_its_turn_and_says_so(admin: Caller) -> None:
@@ -56,6 +67,28 @@ def test_a_second_send_may_stop_the_first(admin: Caller) -> None:
     assert rows[1]["content"][0]["text"].startswith("w0 ")
 
 
+def test_a_place_in_the_line_is_told_again_when_it_changes(admin: Caller) -> None:
+    thread_id = admin.thread()
+    with admin.stream(thread_id, "[[tokens=500 delay=20]]") as first:
+        turn_id = first.headers["x-qlaud-turn-id"]
+        with admin.stream(thread_id, SLOW) as second, admin.stream(thread_id, "no") as third, admin.stream(thread_id, "hi") as fourth:
+            leaves = third.headers["x-qlaud-turn-id"]
+            events = iter(fourth)
+            assert next(events).data["position"] == 3
+            assert admin.post(f"/v1/threads/{thread_id}/turns/{leaves}/stop").json["status"] == "stopped"
+            assert next(events).data["position"] == 2
+            admin.post(f"/v1/threads/{thread_id}/turns/{turn_id}/stop")
+            moved = next(events)
+            assert (moved.name, moved.id, moved.data["position"], moved.data["turn_id"]) == (
+                *("qlaud.queued", None, 1),
+                fourth.headers["x-qlaud-turn-id"],
+            )
+            assert next(events).name == "message_start"
+            assert [event.name for event in third] == ["qlaud.queued", "qlaud.done"]
+            assert next(iter(second)).data["position"] == 1
+    assert [row["seq"] for row in admin.messages(thread_id)["data"]] == list(range(1, 7)), "the third was taken back"
+
+
 def test_a_turn_is_stopped_by_its_route(admin: Caller) -> None:
     thread_id = admin.thread()
     with admin.stream(thread_id, "[[tokens=500 delay=20]]") as stream:
@@ -65,6 +98,68 @@ def test_a_turn_is_stopped_by_its_route(admin: Caller) -> None:
         assert admin.post(path).json == {"id": turn_id, "object": "turn", "status": "stopping"}
         assert list(stream)[-1].data["incomplete"] is True
     assert admin.post(path).json["status"] == "stopped"
+
+
+def test_a_turn_that_nobody_has_begun_is_stopped_too(admin: Caller, database: None, nobody_answers: None) -> None:
+    thread_id = admin.thread()
+    with ThreadPoolExecutor(1) as pool:
+        sent = pool.submit(admin.send, thread_id, "never mind", key="mine")
+        until(lambda: Turn.objects.filter(thread_id=thread_id).exists(), 5, "it is admitted")
+        turn = Turn.objects.get(thread_id=thread_id)
+        path = f"/v1/threads/{thread_id}/turns/{turn.pk}/stop"
+        for _ in range(2):
+            assert admin.post(path).json == {"id": str(turn.pk), "object": "turn", "status": "stopped"}
+        reply = sent.result(20)
+    assert (reply.status, reply.json["content"], reply.json["qlaud"]["status"]) == (200, [], "stopped")
+    assert admin.send(thread_id, "never mind", key="mine").body == reply.body
+    rows = admin.messages(thread_id)["data"]
+    assert [(row["seq"], row["role"], row["status"]) for row in rows] == [(1, "user", "complete"), (2, "assistant", "stopped")]
+    (done,) = admin.events(thread_id, str(turn.pk))
+    assert (done.name, done.id, done.data["seq"], done.data["incomplete"]) == ("qlaud.done", "0", 2, True)
+    assert list(admin.events(thread_id, str(turn.pk), 0)) == []
+    assert admin.events(thread_id, str(turn.pk), 1).status == 400
+
+
+def test_a_message_may_take_the_place_of_one_that_nobody_has_begun(admin: Caller, stack: Stack, database: None) -> None:
+    thread_id = admin.thread()
+    stack.tell("replies", signal.SIGSTOP)
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            first = pool.submit(admin.send, thread_id, "first")
+            until(lambda: Turn.objects.filter(thread_id=thread_id).exists(), 5, "it is admitted")
+            second = pool.submit(admin.send, thread_id, "second [[tokens=2]]", on_busy="interrupt")
+            assert first.result(20).json["qlaud"]["status"] == "stopped"
+            stack.tell("replies", signal.SIGCONT)
+            assert second.result(20).json["qlaud"]["seq"] == 4
+    finally:
+        stack.tell("replies", signal.SIGCONT)
+    assert admin.send(thread_id, "[[tokens=2]]").json["qlaud"]["seq"] == 6
+
+
+@pytest.mark.parametrize("model", [MODEL, OPENAI])
+@pytest.mark.parametrize(
+    ("script", "seconds"),
+    [
+        ("status=429 retry_after=40", 40),
+        ("status=529 retry_after=40.2", 41),
+        ("status=429 retry_after=2 retry_after_ms=30500", 31),
+        ("status=429 retry_after=604800", 3600),
+        ("status=503 retry_after='Fri, 01 Jan 2100 00:00:00 GMT'", 3600),
+        ("status=429 retry_after=0", 1),
+        ("status=529 retry_after=soon", 5),
+        ("status=529 retry_after=inf", 5),
+        ("status=429", 5),
+    ],
+)
+def test_what_a_provider_asks_to_wait_is_passed_on(admin: Caller, database: None, model: str, script: str, seconds: int) -> None:
+    thread_id = admin.thread()
+    reply = admin.send(thread_id, f"[[{script}]]", model=model)
+    assert reply.status in (429, 529)
+    assert (reply.headers["retry-after"], reply.json["error"]["retry_after"]) == (str(seconds), seconds)
+    turn = Turn.objects.get(thread_id=thread_id)
+    failed = [event.data for event in admin.events(thread_id, str(turn.pk))][-2]
+    assert failed["type"] == "qlaud.error"
+    assert failed.get("retry_after") == (None if seconds == 5 else seconds)
 
 
 @pytest.mark.parametrize(

@@ -2,19 +2,25 @@
 
 import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from io import StringIO
+from pathlib import Path
 
 import pytest
 from django.core.files.storage import default_storage
+from django.core.management import call_command
 from django.utils import timezone
+from pytest_django import Settings
 
 from accounts.actions import close_account
 from accounts.models import User
 from tests.api.client import Caller
-from threads import cleaning
-from threads.attachments import inline, path_of
-from threads.models import Message, StoredFile, Thread
+from tests.stack import Stack
+from threads import attachments, cleaning
+from threads.attachments import inline
+from threads.file_bytes import path_of
+from threads.models import FileBytes, Message, StoredFile, Thread
 
 PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
 PDF = b"%PDF-1.4\n" + b"x" * 5000
@@ -120,3 +126,57 @@ def test_files_go_with_the_account(caller: Callable[..., Caller], database: None
     close_account(user)
     assert not default_storage.exists(path)
     assert not StoredFile.objects.filter(user_id=user.pk).exists()
+
+
+# --- in the database, for hosts without a disk that lasts ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def no_disk(stack: Stack, tmp_path: Path, settings: Settings) -> Iterator[Path]:
+    """web keeps files in the database, on a disk of its own that nobody else sees; so does this process."""
+    stack.restart("web", FILES_STORAGE="database", DATA_DIR=str(tmp_path))
+    stack.wait_ready()
+    settings.FILES_STORAGE = "database"
+    yield tmp_path
+    stack.restart("web")
+    stack.wait_ready()
+
+
+def test_a_host_without_a_disk_loses_no_file_and_its_processes_share_them(holder: Caller, owner: User, stack: Stack, no_disk: Path) -> None:
+    thread_id = holder.thread()
+    for _ in range(2):
+        assert holder.send(thread_id, [QUESTION, image(), document()]).status == 200
+    sent = stack.provider_bodies(1)[0]["messages"][0]["content"]
+    assert [block["source"]["data"] for block in sent[1:3]] == [base64.b64encode(data).decode() for data in (PNG, PDF)]
+    assert not list(no_disk.rglob("files/*"))
+    stack.restart("web", FILES_STORAGE="database", DATA_DIR=str(no_disk / "new"))
+    stack.wait_ready()
+    block = holder.messages(thread_id)["data"][0]["content"][2]
+    reply = holder.get(f"/v1/files/{block['source']['file_id']}/content")
+    assert (reply.status, reply.body) == (200, PDF)
+    assert {file.place for file in StoredFile.objects.filter(user=owner)} == {"database"}
+    Thread.objects.filter(pk=thread_id).update(deleted_at=timezone.now() - timedelta(minutes=10))
+    cleaning.purge_deleted()
+    assert not FileBytes.objects.exists()
+
+
+def test_a_file_is_found_where_it_was_kept_until_it_is_moved(holder: Caller, owner: User, settings: Settings) -> None:
+    thread_id = holder.thread()
+    holder.send(thread_id, [QUESTION, image(), document()])
+    kept = list(StoredFile.objects.filter(user=owner).order_by("size"))
+    path = f"/v1/files/file_{kept[0].pk.hex}/content"
+    default_storage.delete(path_of(kept[1]))
+    for place, other in (("database", "disk"), ("disk", "database")):
+        settings.FILES_STORAGE = place
+        assert holder.get(path).body == PNG
+        said = StringIO()
+        call_command("move_files", stdout=said)
+        assert said.getvalue().startswith("1 moved, ")
+        kept[0].refresh_from_db()
+        assert (kept[0].place, holder.get(path).body) == (place, PNG)
+        assert default_storage.exists(path_of(kept[0])) == (other == "database")
+        assert FileBytes.objects.filter(file=kept[0]).exists() == (place == "database")
+    assert holder.get(path.replace(kept[0].pk.hex, kept[1].pk.hex)).status == 404
+    settings.FILES_STORAGE = "database"
+    attachments.store_blocks(owner, Thread.objects.get(pk=thread_id).pk, [document()])
+    assert holder.get(path.replace(kept[0].pk.hex, kept[1].pk.hex)).body == PDF, "sent again, it is there again"

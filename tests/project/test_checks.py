@@ -17,11 +17,14 @@ GOOD: dict[str, Any] = {
     "DATABASE_URL": "postgresql://db/chatai",
     "REDIS_URL": "redis://cache:6379",
     "EMAIL_URL": "smtp://mail",
+    "FILES_STORAGE": "database",
 }
 BAD: dict[str, dict[str, Any]] = {
     "chatai.E001": {"DATABASES": {"default": {"ENGINE": "django.db.backends.sqlite3"}}},
     "chatai.E002": {"CHANNEL_LAYERS": {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}},
     "chatai.E003": {"ADMIN_EMAIL": "a@example.com", "ADMIN_PASSWORD": ""},
+    "chatai.E005": {"FILES_STORAGE": "s3"},
+    "chatai.E006": {"FILES_STORAGE": "disk", "EPHEMERAL_DISK": True},
     "chatai.E010": {"SECRET_KEY": "insecure-default-for-laptops-only-set-SECRET_KEY-in-production"},
     "chatai.E011": {"ALLOWED_HOSTS": ["*"]},
     "chatai.E012": {"WEBSOCKET_ORIGINS": ["https://chat.example.com", "*"]},
@@ -31,6 +34,7 @@ BAD: dict[str, dict[str, Any]] = {
     "chatai.W020": {"DEBUG": True},
     "chatai.W021": {"HTTPS": False},
     "chatai.W022": {"EMAIL_URL": ""},
+    "chatai.W025": {"FILES_STORAGE": "disk"},
 }
 
 

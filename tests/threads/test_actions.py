@@ -304,11 +304,38 @@ def test_stop_marks_the_running_turn_once_and_tells_its_process(
     assert [one for one in announced if one[1] == "stop"] == [("replies", "stop", {str(turn.pk)})]
 
 
-def test_stop_without_a_running_turn_does_nothing(owner: User, thread: Thread) -> None:
+def test_stop_before_anybody_has_begun_ends_what_is_next_and_keeps_its_question(
+    owner: User, thread: Thread, announced: Announced, django_capture_on_commit_callbacks: Any
+) -> None:
     actions.stop(owner, thread.pk)
-    ask(owner, thread)
-    actions.stop(owner, thread.pk)
-    assert Turn.objects.get().status == "queued"
+    first, second = (ask(owner, thread, text).turn_id for text in ("first", "second"))
+    announced.clear()
+    with django_capture_on_commit_callbacks(execute=True):
+        actions.stop(owner, thread.pk)
+    assert announced == [("live", "threads", {str(thread.pk)}), ("replies", "work", set())]
+    turn = Turn.objects.get(pk=first)
+    assert (turn.status, turn.first_seq, turn.finished_at is not None, turn.on_path) == ("stopped", 1, True, True)
+    rows = Message.objects.filter(turn=first).order_by("seq").values_list("seq", "role", "status")
+    assert list(rows) == [(1, "user", "complete"), (2, "assistant", "stopped")]
+    assert begin(second).first_seq == 3
+    actions.stop_turn(owner, turn)
+    assert Turn.objects.get(pk=first).stop_requested_at is None
+
+
+def test_stopping_a_turn_that_has_been_claimed_since_it_was_read_stops_it_all_the_same(owner: User, thread: Thread) -> None:
+    turn = Turn.objects.get(pk=ask(owner, thread).turn_id)
+    begin(turn.pk)
+    assert turn.status == "queued"
+    actions.stop_turn(owner, turn)
+    assert (turn.status, turn.stop_requested_at is not None) == ("running", True)
+
+
+def test_only_what_is_next_keeps_its_question_what_waits_behind_it_is_taken_back(owner: User, thread: Thread) -> None:
+    first, second = (Turn.objects.get(pk=ask(owner, thread).turn_id) for _ in range(2))
+    actions.stop_turn(owner, second)
+    assert (second.status, second.first_seq, second.on_path) == ("stopped", None, False)
+    actions.stop_turn(owner, first)
+    assert (first.status, first.first_seq, first.on_path) == ("stopped", 1, True)
 
 
 def test_a_queued_message_can_be_taken_back_and_leaves_no_trace_in_the_history(owner: User, thread: Thread) -> None:

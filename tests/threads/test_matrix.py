@@ -57,6 +57,10 @@ ROUTES = {
     "c/turns/<uuid:turn_id>/edit": Rule("POST", SIGN_IN, 404, 409),  # something is queued behind it
     "c/turns/<uuid:turn_id>/regenerate": Rule("POST", SIGN_IN, 404, 409),
     "c/turns/<uuid:turn_id>/switch": Rule("POST", SIGN_IN, 404, 409),
+    "c/turns/<uuid:turn_id>/rate": CHANGE,
+    "c/turns/<uuid:turn_id>/fork": CHANGE,
+    "c/turns/<uuid:turn_id>/delete": Rule("POST", SIGN_IN, 404, 409),
+    "c/turns/<uuid:turn_id>/undo-delete": Rule("POST", SIGN_IN, 404, 409),
     "c/summaries/<uuid:compaction_id>/undo": CHANGE,
     "frame/image": Rule("GET", 400, 400, 400),  # it was not told which
     "frame/diagram": OPEN,
@@ -90,7 +94,8 @@ def thread(owner: User) -> Thread:
 
 
 def address(route: str, thread: Thread, session_id: int) -> str:
-    turn = Turn.objects.get(thread=thread, status="queued")
+    answered = route.endswith(("/rate", "/fork", "/delete", "/undo-delete"))
+    turn = Turn.objects.get(thread=thread, number=1) if answered else Turn.objects.get(thread=thread, status="queued")
     holes = {
         "<uuid:thread_id>": thread.pk,
         "<uuid:turn_id>": turn.pk,
@@ -110,7 +115,7 @@ def state(user: User) -> list[object]:
 
 
 def ask(client: Client, route: str, thread: Thread, session_id: int) -> tuple[int, str]:
-    fields = {"text": "hi", "model": "demo", "request_id": str(uuid7()), "title": "Mine", "on": "1"}
+    fields = {"text": "hi", "model": "demo", "request_id": str(uuid7()), "title": "Mine", "on": "1", "rating": "1"}
     path = address(route, thread, session_id)
     response = client.get(path) if ROUTES[route].method == "GET" else client.post(path, fields)
     return response.status_code, response.content.decode()

@@ -151,20 +151,37 @@ def test_stop_before_the_first_word_leaves_an_empty_answer(world: World) -> None
 
 
 def test_stop_at_any_moment_ends_the_turn_at_once(world: World) -> None:
-    """Also in the instant in which the answer is being finished."""
+    """Also before it was begun, and in the instant in which the answer is being finished."""
     user, dice = world.person(), random.Random(5)
-    pages = [world.page(user) for _ in range(24)]
+    pages = [world.page(user) for _ in range(32)]
 
     def ask_and_stop(page: Page) -> None:
         assert page.send("[[tokens=10 delay=20]]", CLAUDE, new=True).status == 204
-        time.sleep(0.2 + dice.random() * 0.15)
+        time.sleep(dice.choice((0, 0.2)) + dice.random() * 0.15)
         assert page.stop().status == 204
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(ask_and_stop, pages))
     turns = world.settled(*(page.thread_id for page in pages), seconds=2.5)
     assert {turn.status for turn in turns} <= {"done", "stopped"}
-    assert all(turn.attempts == 1 for turn in turns)
+    assert all(turn.attempts <= 1 for turn in turns)
+
+
+def test_stop_before_anybody_has_begun_ends_the_turn_on_every_page(world: World) -> None:
+    page = world.page()
+    world.stack.tell("replies", signal.SIGSTOP)
+    try:
+        assert page.send("never mind", CLAUDE, new=True).status == 204
+        page.open()
+        page.until(lambda p: p.statuses == ["queued"])
+        assert page.stop().status == 204
+        page.until(lambda p: p.statuses == ["stopped"] and "You stopped this answer." in p.turns[0].text)
+        assert "never mind" in page.turns[0].text
+    finally:
+        world.stack.tell("replies", signal.SIGCONT)
+    assert page.send("[[tokens=3]] next", CLAUDE).status == 204
+    page.until(lambda p: len(p.turns) == 2 and p.over)
+    assert page.answer() == words(3)
 
 
 def test_stop_while_the_answer_is_being_finished_leaves_no_turn_hanging(world: World) -> None:

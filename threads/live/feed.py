@@ -31,8 +31,8 @@ TURN = fields(
     """id thread_id number request_id model status ring error_kind error_message usage parent_id on_path first_seq cost_micros
     created_at changed_at started_at finished_at""",
 )
-MESSAGE = fields(Message, "id thread_id turn_id seq role content status model usage cost_micros created_at")
-OUTLINED, REASONED = fields(Turn, " ".join((*TURN, "outline"))), fields(Message, " ".join((*MESSAGE, "stop_reason")))
+MESSAGE = fields(Message, "id thread_id turn_id seq role content status model usage cost_micros rating created_at")
+OUTLINED, REASONED = fields(Turn, " ".join((*TURN, "outline", "retry_after"))), fields(Message, " ".join((*MESSAGE, "stop_reason")))
 
 THREADS_BY_ID = f"SELECT {columns('h', THREAD)} FROM threads_thread h WHERE h.id = ANY(%(ids)s::uuid[])"
 THREADS_SINCE = f"""
@@ -50,10 +50,10 @@ RETURNING {columns("h", THREAD)}
 SEEN = f"""
 SELECT {columns("t", TURN)}, {columns("h", THREAD)}, coalesce(c.label, t.model), (
     SELECT array_agg(s.id ORDER BY s.number) FROM (
-        SELECT id, number FROM threads_turn WHERE parent_id = t.parent_id AND first_seq IS NOT NULL
+        SELECT id, number FROM threads_turn WHERE parent_id = t.parent_id AND first_seq IS NOT NULL AND deleted_at IS NULL
         UNION ALL
         SELECT id, number FROM threads_turn
-        WHERE t.parent_id IS NULL AND thread_id = t.thread_id AND parent_id IS NULL AND first_seq IS NOT NULL
+        WHERE t.parent_id IS NULL AND thread_id = t.thread_id AND parent_id IS NULL AND first_seq IS NOT NULL AND deleted_at IS NULL
     ) s
 ), (
     SELECT json_agg(json_build_array({columns("m", MESSAGE)}) ORDER BY m.seq NULLS FIRST, m.role DESC)
@@ -90,7 +90,10 @@ FROM threads_turn t JOIN threads_thread h ON h.id = t.thread_id LEFT JOIN thread
 WHERE t.thread_id = %(thread)s AND (t.id = h.active_turn_id OR t.status = 'queued') ORDER BY t.number LIMIT %(most)s
 """
 TURN_ALONE = f"""
-SELECT {columns("t", OUTLINED)} FROM threads_turn t JOIN threads_thread h ON h.id = t.thread_id
+SELECT {columns("t", OUTLINED)}, CASE WHEN t.status = 'queued' THEN (
+    SELECT count(*) FROM threads_turn q WHERE q.thread_id = t.thread_id
+    AND (q.status = 'queued' AND q.number < t.number OR q.status IN ('running', 'waiting'))
+) ELSE 0 END FROM threads_turn t JOIN threads_thread h ON h.id = t.thread_id
 WHERE t.id = %(turn)s AND h.deleted_at IS NULL
 """
 ANSWER = f"""
@@ -196,9 +199,14 @@ class Feed:
         return [(readers[place], payloads) for place, payloads in await self._rows(EVENTS, values)]
 
     async def turn(self, turn_id: UUID) -> Turn | None:
-        """None when it is gone, its thread deleted included."""
+        """With how many are ahead of it. None when it is gone, its thread deleted included."""
         rows = await self._rows(TURN_ALONE, {"turn": turn_id})
-        return Turn.from_db("default", OUTLINED, rows[0]) if rows else None
+        if not rows:
+            return None
+        *values, ahead = rows[0]
+        turn = Turn.from_db("default", OUTLINED, values)
+        turn.ahead = ahead
+        return turn
 
     async def answer(self, turn_id: UUID) -> Message | None:
         """The turn's last message of the assistant."""

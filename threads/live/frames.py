@@ -45,6 +45,7 @@ class Row:
     usage: dict[str, Any]
     cost_micros: int
     seconds: float | None
+    rating: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +155,7 @@ def _row(turn: Turn, message: Message, growing: Growing | None, label: str) -> R
         usage=message.usage or {},
         cost_micros=message.cost_micros,
         seconds=None if asked else seconds,
+        rating=message.rating,
     )
 
 
@@ -208,7 +210,7 @@ def siblings_of(turns: Sequence[Turn]) -> Siblings:
     parents = {turn.parent_id for turn in turns} - {None}
     related = Q(parent__in=parents) | Q(parent=None) if any(turn.parent_id is None for turn in turns) else Q(parent__in=parents)
     found: Siblings = defaultdict(list)
-    started = Turn.objects.filter(related, thread__in=threads, first_seq__isnull=False).order_by("number")
+    started = Turn.objects.filter(related, thread__in=threads, first_seq__isnull=False, deleted_at=None).order_by("number")
     for turn_id, thread_id, parent_id in started.values_list("pk", "thread_id", "parent_id"):
         found[thread_id, parent_id].append(turn_id)
     return found

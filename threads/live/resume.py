@@ -33,12 +33,13 @@ def index_in(turn: Turn, seen: int) -> int:
 
 
 def _newest(turn: Turn) -> int:
-    if turn.ring is None:
+    if turn.first_seq is None:
         return 0 if turn.over else -1  # a turn that was taken back tells one event
-    journal = TurnEvent.objects.filter(ring=turn.ring, turn=turn).order_by("-index")
-    newest = journal.values_list("index", flat=True).first()
-    if newest is not None:
-        return newest
+    if turn.ring is not None:
+        journal = TurnEvent.objects.filter(ring=turn.ring, turn=turn).order_by("-index")
+        newest = journal.values_list("index", flat=True).first()
+        if newest is not None:
+            return newest
     if not turn.over:
         return -1
     return last_index(turn, Message.objects.filter(turn=turn, role=Message.Role.ASSISTANT).order_by("-seq").first())

@@ -44,7 +44,7 @@ async def turn_stream(turn_id: UUID, thread_id: UUID, after: int | None, positio
     """
     try:
         turn = await started(turn_id, thread_id, START_PATIENCE if position == 0 else 0)
-        events = _events(turn, -1 if after is None else after, position)
+        events = _events(turn, -1 if after is None else after)
         first = await anext(events, b"")
         if after is None and first.startswith(FAILED):
             await events.aclose()
@@ -81,13 +81,14 @@ def event_bytes(index: int | str | None, payload: str) -> bytes:
     return f"{head}data: {payload}\n\n".encode()
 
 
-async def _events(turn: Turn, after: int, position: int) -> AsyncGenerator[bytes]:
+async def _events(turn: Turn, after: int) -> AsyncGenerator[bytes]:
     try:
-        if turn.status == Turn.Status.QUEUED:
-            yield _queued(turn, position)
-            while (turn := await started(turn.pk, turn.thread_id, KEEP_ALIVE)).status == Turn.Status.QUEUED:
-                yield PING
-        if turn.ring is None:  # withdrawn before it started
+        position = None
+        while turn.status == Turn.Status.QUEUED:
+            yield PING if turn.ahead == position else _queued(turn)
+            position = turn.ahead
+            turn = await _moved(turn)
+        if turn.first_seq is None:  # withdrawn before it started
             if after < 0:
                 yield event_bytes(0, GONE)
             return
@@ -110,18 +111,17 @@ async def _events(turn: Turn, after: int, position: int) -> AsyncGenerator[bytes
         yield event_bytes(None, GONE)
 
 
-def _queued(turn: Turn, position: int) -> bytes:
-    body: dict[str, Any] = {"type": wire.EVENT_QUEUED, "position": position, "turn_id": str(turn.pk), "thread_id": str(turn.thread_id)}
+def _queued(turn: Turn) -> bytes:
+    body: dict[str, Any] = {"type": wire.EVENT_QUEUED, "position": turn.ahead, "turn_id": str(turn.pk), "thread_id": str(turn.thread_id)}
     return event_bytes(None, dump_json(body))
 
 
 async def _left(turn: Turn, after: int) -> list[tuple[int, str]] | None:
     """What is left to say of a turn that nothing more will be written of; None when its journal is to be followed."""
-    assert turn.ring is not None
     if not turn.over:
         return None
     async with tailer().reads() as feed:
-        newest = await feed.newest_event(turn.ring, turn.pk)
+        newest = await feed.newest_event(turn.ring, turn.pk) if turn.ring is not None else None  # stopped before it ran
         if newest is not None:
             return [] if after >= newest else None
         answer = await feed.answer(turn.pk)
@@ -140,6 +140,16 @@ async def look(turn_id: UUID) -> Turn:
 async def started(turn_id: UUID, thread_id: UUID, patience: float) -> Turn:
     """The turn once it has started, or as it is after `patience` seconds. Raises TurnGone."""
     return await _until(lambda turn: turn.status != Turn.Status.QUEUED, turn_id, thread_id, patience)
+
+
+async def _moved(before: Turn) -> Turn:
+    """The queued turn once it has started or others have left the line, or as it is after KEEP_ALIVE. Raises TurnGone.
+
+    That it is next is no news: it starts at once, unless nobody is there to start it.
+    """
+    return await _until(
+        lambda turn: turn.status != Turn.Status.QUEUED or 0 < turn.ahead != before.ahead, before.pk, before.thread_id, KEEP_ALIVE
+    )
 
 
 async def finished(turn_id: UUID, thread_id: UUID, patience: float) -> Turn:

@@ -3,6 +3,7 @@
 Sentences are written here and never quote the provider: what it sends may hold keys, prompts or another company's HTML.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 from threads.providers.base import ErrorKind, ModelInfo, ProviderError
 
 DETAIL_CHARS = 200
+LONGEST_HINT = 3600.0  # seconds; a caller who is told to wait longer would not come back
 SECRET = re.compile(r"(?i)\b(?:sk|rk|pk|key|bearer|token)[-_: ]+[\w*.\-]{6,}")
 
 TOO_LONG = re.compile(
@@ -128,18 +130,29 @@ def classify(status: int | None, type_: str, code: str, message: str) -> ErrorKi
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds the provider asks to wait, from `retry-after-ms` or `retry-after` (seconds or a date)."""
-    if (milliseconds := headers.get("retry-after-ms", "")).isdigit():
-        return int(milliseconds) / 1000
+    """Seconds the provider asks to wait, from `retry-after-ms` or `retry-after` (seconds or a date); at most LONGEST_HINT."""
     value = headers.get("retry-after", "")
+    milliseconds, seconds = _number(headers.get("retry-after-ms", "")), _number(value)
+    if milliseconds is not None:
+        return _bounded(milliseconds / 1000)
+    if seconds is not None:
+        return _bounded(seconds)
     try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
+        return _bounded((parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
     except (TypeError, ValueError):
         return None
+
+
+def _number(value: str) -> float | None:
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _bounded(seconds: float) -> float:
+    return min(max(0.0, seconds), LONGEST_HINT)
 
 
 def scrub(message: str) -> str:

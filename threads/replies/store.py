@@ -137,8 +137,8 @@ ON CONFLICT DO NOTHING
 FINISH = """
 WITH turn AS (
     UPDATE threads_turn SET status = %(status)s, error_kind = %(error_kind)s, error_message = %(error_message)s,
-        usage = %(usage)s, cost_micros = %(cost)s, first_token_at = %(first_token_at)s, finished_at = now(), changed_at = now(),
-        lease_until = NULL, outline = %(outline)s
+        retry_after = %(retry_after)s, usage = %(usage)s, cost_micros = %(cost)s, first_token_at = %(first_token_at)s,
+        finished_at = now(), changed_at = now(), lease_until = NULL, outline = %(outline)s
     WHERE id = %(turn)s AND epoch = %(epoch)s AND status = 'running' AND lease_until > now()
     RETURNING id, thread_id, ring, epoch
 ), answer AS (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -172,7 +173,7 @@ class LiveTurn:
         cost = cost_micros(usage, self.claimed.price)
         content = self.partial.content()
         if error is not None:
-            last.append(TurnError(message=error.message, status=error.status, kind=error.kind))
+            last.append(TurnError(message=error.message, status=error.status, kind=error.kind, retry_after=_whole(error.retry_after)))
         last.append(self._done(ending, cost))
         for event in last:
             self.line.outline.add(event)
@@ -183,6 +184,7 @@ class LiveTurn:
             "message_status": "complete" if ending == "done" else ending,
             "error_kind": error.kind if error else "",
             "error_message": error.message if error else "",
+            "retry_after": _whole(error.retry_after) if error else None,
             "content": store.as_json(content),
             "model": self.claimed.model,
             "stop_reason": self.partial.stop_reason or "",
@@ -243,6 +245,11 @@ def _ask_for_title(thread_id: UUID) -> None:
         current_app.send_task("threads.name_thread", [str(thread_id)], retry=False)
     except BrokerError as error:  # a sweeper finds the thread later
         logger.warning("title of %s not asked for: %s", thread_id, type(error).__name__)
+
+
+def _whole(seconds: float | None) -> int | None:
+    """For people and headers: never shorter than what was asked for, and never nothing."""
+    return None if seconds is None else max(1, math.ceil(seconds))
 
 
 def _has_text(content: list[Block]) -> bool:
