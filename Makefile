@@ -3,13 +3,17 @@ PYTHON ?= python3
 PY := .venv/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check --no-input -c constraints.txt
 
+# Much of a test is waiting, so two cores carry three workers. A single file is through before they have started.
+WORKERS ?= 3
+SHARED = $(if $(findstring .py,$(ARGS)),,-n $(WORKERS))
+
 .PHONY: run test check format bench
 
 run: .venv/.installed ## everything on this machine, on http://127.0.0.1:8000
 	@exec $(PY) manage.py up
 
 test: .venv/.installed-dev ## the whole suite; `make test ARGS="-m 'not slow'"` is the quick part
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest $(SHARED) $(ARGS)
 
 check: .venv/.installed-dev ## format, lint, types, architecture, missing migrations
 	@$(PY) -m ruff format --check .

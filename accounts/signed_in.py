@@ -1,4 +1,4 @@
-"""Who is signed in, read with two small prepared statements: through the ORM that is a third of what a send costs."""
+"""Who is signed in: the session and its owner in one small prepared statement. Through the ORM that is a third of what a send costs."""
 
 from __future__ import annotations
 
@@ -16,21 +16,29 @@ from django.utils.functional import SimpleLazyObject
 from accounts.models import User
 from chatai.lib import prepared
 
-SESSION = "SELECT session_data FROM django_session WHERE session_key = %s AND expire_date > now()"
 FIELDS = [field.attname for field in User._meta.concrete_fields]
-COLUMNS = ", ".join(str(field.column) for field in User._meta.concrete_fields)
-USER = f"SELECT {COLUMNS} FROM accounts_user WHERE id = %s AND is_active"
+# The list of a person's sessions names the owner of each; who it is, the signed session itself must say.
+SESSION = f"""
+SELECT s.session_data, {", ".join(f"u.{field.column}" for field in User._meta.concrete_fields)} FROM django_session s
+LEFT JOIN usersessions_usersession l ON l.session_key = s.session_key LEFT JOIN accounts_user u ON u.id = l.user_id AND u.is_active
+WHERE s.session_key = %s AND s.expire_date > now()
+"""
 
 
 class SessionStore(DatabaseSessions):
-    """Django's sessions in the database (SESSION_ENGINE)."""
+    """Django's sessions in the database (SESSION_ENGINE); `owner` is set by loading one."""
+
+    owner: User | None = None
 
     def load(self) -> dict[str, Any]:
         found = prepared.row(SESSION, [self.session_key])
         if found is None:
             self._session_key = None
             return {}
-        return self.decode(found[0])
+        data, *row = found
+        if row[0] is not None:
+            self.owner = User.from_db("default", FIELDS, row)
+        return self.decode(data)
 
 
 class SignedIn(AuthenticationMiddleware):
@@ -50,12 +58,11 @@ def _cached(request: Any) -> User | AnonymousUser:
 def who(request: HttpRequest) -> User | AnonymousUser:
     """The person of the request's session."""
     session = request.session
-    if SESSION_KEY not in session or session.get(BACKEND_SESSION_KEY) not in settings.AUTHENTICATION_BACKENDS:
-        return AnonymousUser()
-    found = prepared.row(USER, [session[SESSION_KEY]])
-    if found is None:
-        return AnonymousUser()
-    user = User.from_db("default", FIELDS, found)
-    if constant_time_compare(session.get(HASH_SESSION_KEY, ""), user.get_session_auth_hash()):
-        return user
-    return get_user(request)  # a secret key that was replaced is looked at there; else the session is ended
+    owner = session.owner if session.get(SESSION_KEY) and isinstance(session, SessionStore) else None
+    if owner is not None and str(owner.pk) == session[SESSION_KEY] and session[BACKEND_SESSION_KEY] in settings.AUTHENTICATION_BACKENDS:
+        genuine = constant_time_compare(session.get(HASH_SESSION_KEY, ""), owner.get_session_auth_hash())
+    else:
+        genuine = False
+    if owner is not None and genuine:
+        return owner
+    return get_user(request)  # a session that no list has, a secret key that was replaced, one to be ended, or nobody's

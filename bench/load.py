@@ -46,12 +46,16 @@ class Generator:
         await asyncio.sleep(SETTLE + SETTLE_EACH * len(new))
         return {"opened": len(new)}
 
-    async def turns(self, people: list[int], rounds: int, tokens: int, delay: float) -> dict[str, Any]:
-        """Each of `people` asks `rounds` times, the next question when the answer is complete."""
+    async def turns(self, people: list[int], rounds: int, tokens: int, delay: float, pause: float = 0.0) -> dict[str, Any]:
+        """Each of `people` asks `rounds` times, the next question when the answer is complete and `pause` seconds are over."""
+
+        async def ask(index: int) -> Seen:
+            await asyncio.sleep(pause)
+            return await self.pages[index].ask(tokens, delay)
 
         async def one(place: int, index: int) -> list[Seen]:
             await asyncio.sleep(delay * tokens / 1000 * place / len(people))  # not all in the same step
-            return [await self.pages[index].ask(tokens, delay) for _ in range(rounds)]
+            return [await ask(index) for _ in range(rounds)]
 
         return await self._measured(one(place, index) for place, index in enumerate(people))
 

@@ -6,6 +6,7 @@ import secrets
 from datetime import timedelta
 from typing import Any
 
+from allauth.usersessions.models import UserSession
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.hashers import make_password
 from django.contrib.sessions.backends.db import SessionStore
@@ -40,6 +41,9 @@ def make(count: int) -> list[dict[str, str]]:
         Session(session_key=secrets.token_hex(16), session_data=store.encode(_signed_in(user)), expire_date=expires) for user in users
     ]
     Session.objects.bulk_create(sessions)
+    UserSession.objects.bulk_create(
+        [UserSession(user=user, ip="127.0.0.1", session_key=one.session_key) for user, one in zip(users, sessions, strict=True)]
+    )
     return [
         {"session": session.session_key, "csrf": secrets.token_hex(16), "thread": str(thread.pk)}
         for session, thread in zip(sessions, threads, strict=True)

@@ -8,6 +8,7 @@ from django.core.management import call_command
 from django.test import Client
 
 from accounts.models import User
+from tests.services import WORKER
 
 PASSWORD = "correct horse battery"
 
@@ -17,8 +18,9 @@ pytest_plugins = ["tests.running"]  # the running product, for whoever asks for 
 def pytest_sessionstart() -> None:
     # A real hash costs half a second of CPU, and nearly every test makes people.
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-    # Pages name static files by the manifest that this writes.
-    call_command("collectstatic", interactive=False, verbosity=0)
+    if not WORKER:
+        # Pages name static files by the manifest that this writes.
+        call_command("collectstatic", interactive=False, verbosity=0)
 
 
 def _person(name: str) -> User:

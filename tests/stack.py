@@ -19,9 +19,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tests.services import WORKER
+
 ROOT = Path(__file__).resolve().parent.parent
 ARTIFACTS = ROOT / "artifacts"
-START_SECONDS = 40.0
+START_SECONDS = 80.0  # with three stacks starting at once on a small machine
 STOP_SECONDS = 12.0
 Found = TypeVar("Found")
 
@@ -52,7 +54,7 @@ class Stack:
         self.url = f"http://127.0.0.1:{self.port}"
         self.provider_port = free_port()
         self.provider_url = f"http://127.0.0.1:{self.provider_port}"
-        self.logs = ARTIFACTS / "logs" / name
+        self.logs = ARTIFACTS / "logs" / (WORKER or "") / name
         shutil.rmtree(self.logs, ignore_errors=True)  # of the run before
         self.logs.mkdir(parents=True)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}

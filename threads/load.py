@@ -4,10 +4,11 @@ import time
 
 from django.conf import settings
 
-from threads.models import Turn
+from chatai.lib import prepared
 
 LOOK_EVERY = 1.0  # seconds between counts of the queue
 RETRY_AFTER = 5  # seconds
+QUEUED = "SELECT count(*) FROM (SELECT 1 FROM threads_turn WHERE status = 'queued' LIMIT %s) waiting"
 
 _looked_at = 0.0
 _full = False
@@ -19,5 +20,6 @@ def queue_is_full() -> bool:
     now = time.monotonic()
     if now - _looked_at > LOOK_EVERY:
         _looked_at = now
-        _full = Turn.objects.filter(status=Turn.Status.QUEUED)[: settings.MAX_QUEUED_TURNS].count() >= settings.MAX_QUEUED_TURNS
+        found = prepared.row(QUEUED, [settings.MAX_QUEUED_TURNS])
+        _full = found is not None and found[0] >= settings.MAX_QUEUED_TURNS
     return _full

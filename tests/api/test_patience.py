@@ -54,6 +54,12 @@ async def body_of(outgoing: "asyncio.Queue[Message]") -> tuple[int, list[bytes]]
             return start["status"], parts
 
 
+async def until(check: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while not check():
+            await asyncio.sleep(0.01)
+
+
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
     """Half seconds for quarters of minutes."""
@@ -97,7 +103,7 @@ async def test_a_stream_is_never_silent_for_long(short: None, admin: Caller) -> 
     body = {"model": MODEL, "content": "[[tokens=3 delay=1000]]", "stream": True}
     path = f"/v1/threads/{thread_id}/messages"
     async with request(path, admin.key, body) as (_, outgoing):
-        await asyncio.sleep(0.3)
+        await until(lambda: not outgoing.empty())
         async with request(path, admin.key, body | {"content": "[[tokens=2]]"}) as (_, waiting):
             _, queued = await body_of(waiting)
         _, parts = await body_of(outgoing)
@@ -110,23 +116,22 @@ async def test_a_stream_is_never_silent_for_long(short: None, admin: Caller) -> 
 async def test_who_hangs_up_is_forgotten_at_once(short: None, admin: Caller) -> None:
     thread_id = await sync_to_async(admin.thread)()
     path = f"/v1/threads/{thread_id}/messages"
-    body = {"model": MODEL, "content": SLOW, "stream": True}
+    body = {"model": MODEL, "content": "[[tokens=100 delay=50]]", "stream": True}
     async with request(path, admin.key, body) as (hang_up, outgoing):
         while not (await asyncio.wait_for(outgoing.get(), 20)).get("body", b"").startswith(b"event: content_block_delta"):
             pass
         assert len(tailer().followers) == 1
-        async with request(path, admin.key, body) as (leave, waiting):  # queued behind it
+        async with request(path, admin.key, body | {"content": "[[tokens=2]]"}) as (leave, waiting):  # queued behind it
             while not (await asyncio.wait_for(waiting.get(), 20)).get("body"):
                 pass
             async with request(f"/v1/threads/{thread_id}/events", admin.key) as (stop, feed):
                 await asyncio.wait_for(feed.get(), 20)
-                await asyncio.sleep(0.1)
-                assert tailer().bells
+                await until(lambda: tailer().bells)
                 for gone in (hang_up, leave, stop):
                     gone()
-                await asyncio.sleep(0.5)
-                assert (tailer().followers, dict(tailer().bells)) == (set(), {})
-    rows: list[Any] = []
+                await until(lambda: not tailer().followers and not tailer().bells)
+                rows = (await sync_to_async(admin.messages)(thread_id))["data"]
+                assert [row["role"] for row in rows] == ["user"], "while the first is still being answered"
     while len(rows) < 4:
         await asyncio.sleep(0.3)
         rows = (await sync_to_async(admin.messages)(thread_id))["data"]

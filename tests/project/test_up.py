@@ -90,15 +90,21 @@ class Up:
         return time.monotonic() - began
 
 
+@pytest.fixture(scope="module")
+def static_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """It collects static files anew, and tests in other processes are reading theirs."""
+    return tmp_path_factory.mktemp("static")
+
+
 @pytest.fixture
-def up(tmp_path: Path) -> Iterator[Callable[..., Up]]:
+def up(tmp_path: Path, static_root: Path) -> Iterator[Callable[..., Up]]:
     started: list[Up] = []
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
 
     def start(**variables: str) -> Up:
-        one = Up(tmp_path / "data", port, **variables)
+        one = Up(tmp_path / "data", port, STATIC_ROOT=str(static_root), **variables)
         started.append(one)
         return one
 

@@ -88,10 +88,11 @@ async def test_a_failure_that_passes_is_never_seen(bench: Bench, directive: str)
     assert len(bench.server.requests) == 3
 
 
-async def test_a_hint_when_to_come_back_is_followed(bench: Bench) -> None:
+async def test_a_hint_when_to_come_back_is_followed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "LONGEST_WAIT", 0.4)  # a longer one than was asked for fails
     began = time.monotonic()
     await bench.ask("[[status=429 retry_after=0.3 times=1]]")
-    assert 0.3 <= time.monotonic() - began < 0.8
+    assert time.monotonic() - began >= 0.3
 
 
 async def test_a_hint_that_is_too_far_away_is_told_to_the_person(bench: Bench) -> None:
@@ -102,12 +103,11 @@ async def test_a_hint_that_is_too_far_away_is_told_to_the_person(bench: Bench) -
 
 
 @pytest.mark.parametrize("status", [401, 429])
-async def test_another_key_is_tried_at_once_and_kept(three_keys: Bench, status: int) -> None:
-    began = time.monotonic()
+async def test_another_key_is_tried_at_once_and_kept(three_keys: Bench, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "LONGEST_WAIT", 0)  # any wait at all fails
     await three_keys.ask(f"[[status={status} key=one tokens=1]]")
     await three_keys.ask(f"[[status={status} key=one tokens=1]]")
     assert [seen.key for seen in three_keys.server.requests] == ["one", "two", "two"]
-    assert time.monotonic() - began < 0.4
 
 
 async def test_when_all_keys_are_refused_each_was_asked_once(three_keys: Bench) -> None:
@@ -141,9 +141,15 @@ async def test_an_answer_that_is_no_json_is_still_classified(bench: Bench) -> No
 
 
 async def test_a_stopped_wait_for_a_retry_makes_no_more_requests(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "BACKOFF", 5)
+    waiting = asyncio.Event()
+
+    def long(error: ProviderError, failed: int) -> float:
+        waiting.set()
+        return 15
+
+    monkeypatch.setattr(wire, "_wait", long)
     task = asyncio.create_task(bench.ask("[[status=529]]"))
-    await asyncio.sleep(0.3)
+    await asyncio.wait_for(waiting.wait(), 20)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -184,7 +184,9 @@ async def test_closing_the_iterator_closes_the_connection_within_a_second(bench:
 @pytest.mark.parametrize("where", ["headers", "first", "mid"])
 async def test_cancelling_a_silent_stream_closes_the_connection(bench: Bench, where: str) -> None:
     task = asyncio.create_task(bench.ask(f"[[hang={where} tokens=4 id=hang]]"))
-    await asyncio.sleep(0.2)
+    async with asyncio.timeout(20):
+        while not (bench.server.requests if where == "headers" else "hang" in bench.server.times):
+            await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -235,12 +237,12 @@ async def test_a_history_that_cannot_be_translated_is_a_refusal_and_no_crash(ben
 
 
 async def test_first_and_idle_time_limits_hold(bench: Bench, settings: Settings) -> None:
-    settings.PROVIDER_FIRST_TOKEN_TIMEOUT = 0.4
-    settings.PROVIDER_IDLE_TIMEOUT = 0.2
-    for where, least, most in (("headers", 0.3, 0.9), ("first", 0.3, 0.9), ("mid", 0.1, 0.35)):
+    for where, first, idle in (("headers", 0.3, 60), ("first", 0.3, 60), ("mid", 60, 0.3)):
+        settings.PROVIDER_FIRST_TOKEN_TIMEOUT, settings.PROVIDER_IDLE_TIMEOUT = first, idle
         began = time.monotonic()
-        with pytest.raises(ProviderError) as caught:
-            await bench.ask(f"[[hang={where} tokens=4 id={where}]]")
+        async with asyncio.timeout(20):  # far less than the other limit
+            with pytest.raises(ProviderError) as caught:
+                await bench.ask(f"[[hang={where} tokens=4 id={where}]]")
         assert caught.value.kind == "timeout"
-        assert least < time.monotonic() - began < most
+        assert time.monotonic() - began > 0.2
     assert len(bench.server.requests) == 3, "whoever waited that long is not made to wait again"

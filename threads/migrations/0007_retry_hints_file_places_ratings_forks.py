@@ -6,75 +6,56 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("accounts", "0002_longer_key_names"),
-        ("threads", "0006_fewer_indexes"),
+        ('accounts', '0002_longer_key_names'),
+        ('threads', '0006_fewer_indexes'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name="FileBytes",
+            name='FileBytes',
             fields=[
-                (
-                    "file",
-                    models.OneToOneField(
-                        on_delete=django.db.models.deletion.CASCADE,
-                        primary_key=True,
-                        related_name="bytes",
-                        serialize=False,
-                        to="threads.storedfile",
-                    ),
-                ),
-                ("content", models.BinaryField()),
+                ('file', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='bytes', serialize=False, to='threads.storedfile')),
+                ('content', models.BinaryField()),
             ],
         ),
         migrations.AddField(
-            model_name="message",
-            name="rating",
-            field=models.SmallIntegerField(
-                blank=True, choices=[(1, "Thumbs up"), (-1, "Thumbs down")], help_text="What the person thinks of this answer.", null=True
-            ),
+            model_name='message',
+            name='rating',
+            field=models.SmallIntegerField(blank=True, choices=[(1, 'Thumbs up'), (-1, 'Thumbs down')], help_text='What the person thinks of this answer.', null=True),
         ),
         migrations.AddField(
-            model_name="storedfile",
-            name="place",
-            field=models.CharField(
-                choices=[("disk", "Disk of the machine"), ("database", "Database")],
-                db_default="disk",
-                default="disk",
-                help_text="Where its bytes are.",
-                max_length=8,
-            ),
+            model_name='storedfile',
+            name='place',
+            field=models.CharField(choices=[('disk', 'Disk of the machine'), ('database', 'Database')], db_default='disk', default='disk', help_text='Where its bytes are.', max_length=8),
         ),
         migrations.AddField(
-            model_name="turn",
-            name="copied_from",
-            field=models.UUIDField(blank=True, help_text="The turn that this one is a copy of, in the thread that was forked.", null=True),
+            model_name='turn',
+            name='copied_from',
+            field=models.UUIDField(blank=True, help_text='The turn that this one is a copy of, in the thread that was forked.', null=True),
         ),
         migrations.AddField(
-            model_name="turn",
-            name="deleted_at",
-            field=models.DateTimeField(blank=True, help_text="Deleted by a person, with all that follows it.", null=True),
+            model_name='turn',
+            name='deleted_at',
+            field=models.DateTimeField(blank=True, help_text='Deleted by a person, with all that follows it.', null=True),
         ),
         migrations.AddField(
-            model_name="turn",
-            name="retry_after",
-            field=models.IntegerField(blank=True, help_text="Seconds the provider asked to wait, where it said so.", null=True),
+            model_name='turn',
+            name='retry_after',
+            field=models.IntegerField(blank=True, help_text='Seconds the provider asked to wait, where it said so.', null=True),
         ),
         migrations.AddIndex(
-            model_name="turn",
-            index=models.Index(models.F("deleted_at"), condition=models.Q(("deleted_at__isnull", False)), name="turn_to_purge"),
+            model_name='turn',
+            index=models.Index(models.F('deleted_at'), condition=models.Q(('deleted_at__isnull', False)), name='turn_to_purge'),
         ),
         migrations.AddConstraint(
-            model_name="message",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("rating", None), models.Q(("rating__in", [1, -1]), ("role", "assistant")), _connector="OR"),
-                name="message_rating_known",
-            ),
+            model_name='message',
+            constraint=models.CheckConstraint(condition=models.Q(('rating', None), models.Q(('rating__in', [1, -1]), ('role', 'assistant')), _connector='OR'), name='message_rating_known'),
         ),
         migrations.AddConstraint(
-            model_name="storedfile",
-            constraint=models.CheckConstraint(condition=models.Q(("place__in", ["disk", "database"])), name="file_place_known"),
+            model_name='storedfile',
+            constraint=models.CheckConstraint(condition=models.Q(('place__in', ['disk', 'database'])), name='file_place_known'),
         ),
     ]

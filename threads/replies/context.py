@@ -52,9 +52,13 @@ class Context:
 
     async def _history(self, claimed: store.Claimed, room: int) -> tuple[str, list[HistoryRow]]:
         """The summary in force and the rows behind its cutoff, oldest first; made shorter when they near `room`."""
-        found = await store.patiently(
-            self.pool, lambda connection: store.history(connection, claimed.thread_id, claimed.first_seq, history.MOST_ROWS)
-        )
+        if claimed.recent is not None:
+            found = store.History("", undone=False, rows=claimed.recent)
+            claimed.recent = None  # kept for no longer than it is needed
+        else:
+            found = await store.patiently(
+                self.pool, lambda connection: store.history(connection, claimed.thread_id, claimed.first_seq, history.MOST_ROWS)
+            )
         rows = [HistoryRow(*row) for row in found.rows]
         cut = None if found.undone else compaction.cutoff(rows, room)
         if cut is None:

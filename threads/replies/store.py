@@ -17,6 +17,7 @@ from psycopg.rows import class_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 SUSPECT_FROM = 3  # attempts that came to nothing
+SHORT = 100  # messages that are read along with the claim
 RINGS = 8  # journal partitions; the migration made them
 
 Connection = AsyncConnection[Any]
@@ -49,16 +50,25 @@ class Claimed:
     first_seq: int
     stop_requested_at: datetime | None
     instructions: str
+    recent: list[tuple[int, str, list[dict[str, Any]]]] | None  # (seq, role, content) up to the question; None: to be read
 
 
 HELD = """
     h.id, h.thread_id, h.number, h.model, h.options, h.price, h.epoch, h.attempts, h.ring, h.first_seq, h.stop_requested_at,
-    u.id AS user_id, u.custom_instructions AS instructions, m.id AS answer_id
+    u.id AS user_id, u.custom_instructions AS instructions, m.id AS answer_id, {recent} AS recent
 FROM held h
 JOIN threads_thread t ON t.id = h.thread_id
 JOIN accounts_user u ON u.id = t.user_id
 JOIN threads_message m ON m.turn_id = h.id AND m.role = 'assistant'
 """
+
+# What the provider is sent, of a short conversation: one trip to the database less before the first word. The rows are those from
+# before the claim, so the question has no number yet.
+RECENT = f"""CASE WHEN h.first_seq < {SHORT} AND NOT EXISTS (SELECT 1 FROM threads_compaction c WHERE c.thread_id = h.thread_id) THEN (
+    SELECT json_agg(json_build_array(coalesce(r.seq, h.first_seq), r.role, r.content) ORDER BY r.seq)
+    FROM threads_message r
+    WHERE r.thread_id = h.thread_id AND r.on_path AND (r.seq IS NOT NULL OR r.turn_id = h.id AND r.role = 'user')
+) END"""
 
 # The thread row is locked with the turn: two processes can never start two turns of one thread, because the second one sees
 # the thread's new active_turn_id when it gets the lock. Sequence numbers are handed out here, under that lock.
@@ -82,7 +92,7 @@ WITH picked AS (
     UPDATE threads_message m SET seq = p.last_seq + CASE m.role WHEN 'user' THEN 1 ELSE 2 END
     FROM picked p WHERE m.turn_id = p.id AND m.seq IS NULL
 )
-SELECT {HELD}
+SELECT {HELD.format(recent=RECENT)}
 """
 
 # A turn that was lost several times may be what ends the processes: those are taken one by one, so that they take no other along.
@@ -100,7 +110,7 @@ WITH plain AS (
         epoch = t.epoch + 1, attempts = t.attempts + 1, runner = %(runner)s, lease_until = now() + %(lease)s::interval, changed_at = now()
     FROM (SELECT id FROM plain UNION ALL SELECT id FROM suspect) lost WHERE t.id = lost.id RETURNING t.*
 )
-SELECT {HELD}
+SELECT {HELD.format(recent="NULL::json")}
 """
 
 # A lease that ran out while nobody else took the turn is taken anew, with a new epoch, like any other claim.
