@@ -21,6 +21,7 @@ from chatai.lib.admin import READ, BaseAdmin, IndexedSearch, ReadOnlyAdmin, as_u
 from threads import trace
 from threads.curve import draw
 from threads.models import CatalogModel, Message, Runner, Thread, Turn
+from threads.operations import PRICES
 from threads.templatetags.trace import money, span
 
 NEWEST_TURNS = 50
@@ -242,7 +243,8 @@ class CatalogModelAdmin(BaseAdmin):
     fieldsets = (
         (None, {"fields": ("slug", "label", "description", "provider", "upstream", "enabled", "position")}),
         ("Limits, in tokens", {"fields": ("context_window", "default_max_tokens", "max_output_tokens")}),
-        ("Prices, in USD per million tokens", {"fields": ("input_price", "output_price", "cache_read_price", "cache_write_price")}),
+        ("Prices, in USD per million tokens", {"fields": PRICES}),
+        ("Prices of calls with a long prompt", {"fields": ("long_above", *(f"long_{name}" for name in PRICES))}),
         ("Abilities", {"fields": ("thinking", "tools", "vision", "prefill")}),
     )
 
