@@ -38,6 +38,7 @@ SITE_NAME = env.text("SITE_NAME", "chatai")
 
 INSTALLED_APPS = [
     "accounts",
+    "billing",
     "threads",
     "chatai",
     "allauth",
