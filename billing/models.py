@@ -215,3 +215,38 @@ class LedgerCheck(models.Model):
 
     def __str__(self) -> str:
         return f"{self.checked_at:%Y-%m-%d %H:%M}: {self.differences} differences"
+
+
+class StripeCustomer(models.Model):
+    """Who an account is at Stripe. Without a user: the account was closed, and the customer is still to be deleted there."""
+
+    id = models.CharField(max_length=255, primary_key=True, help_text="Stripe's own id.")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    metered_since = models.DateTimeField(
+        null=True, blank=True, help_text="What the account's keys spend from then on is reported to Stripe's meter."
+    )
+    created_at = models.DateTimeField(default=timezone.now)
+    deleted_at = models.DateTimeField(null=True, blank=True, help_text="Since when Stripe does not have it any more.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint("user", condition=Q(deleted_at=None), name="stripe_customer_one_of_user")]
+        indexes = [models.Index("id", condition=Q(user=None, deleted_at=None), name="stripe_customer_to_delete")]
+
+    def __str__(self) -> str:
+        return self.id
+
+
+class MeterReport(models.Model):
+    """That a ledger line was, or is being, reported to Stripe's meter (see `billing/metering.py`)."""
+
+    entry_id = models.UUIDField(primary_key=True, help_text="The ledger line.")
+    customer_id = models.CharField(max_length=255)
+    first_claimed_at = models.DateTimeField()
+    claimed_at = models.DateTimeField()
+    reported_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [models.Index("claimed_at", condition=Q(reported_at=None), name="meterreport_open")]
+
+    def __str__(self) -> str:
+        return f"{self.entry_id} for {self.customer_id}"
