@@ -16,6 +16,8 @@ ICONS = {
     "arrow-down": "M10 4v12M5 11l5 5 5-5",
     "arrow-up": "M10 16V4M5 9l5-5 5 5",
     "back": "M16 10H4M9 5l-5 5 5 5",
+    "card": "M3 5.5h14v9H3zM3 8.5h14M5.5 12h3",
+    "chart": "M3.5 16.5h13M5.5 13.5v-4M10 13.5v-9M14.5 13.5v-6",
     "check": "M4 10.5l4 4 8-9",
     "chevron-down": "M5.5 8l4.5 4.5L14.5 8",
     "chevron-left": "M12 5.5L7.5 10l4.5 4.5",
@@ -70,11 +72,24 @@ def dollars(micros: int | None, digits: int = 2) -> str:
     return f"${amount:,.{digits}f}" if not amount or amount >= 0.01 else f"${amount:.{max(digits, 4)}f}"
 
 
+READ = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+
+
+@register.filter
+def tokens_read(usage: dict[str, Any] | None) -> int:
+    """All that the model read, from its cache or not."""
+    return sum(int((usage or {}).get(kind) or 0) for kind in READ)
+
+
 @register.filter
 def context_tokens(usage: dict[str, Any] | None) -> int:
     """How much of the context window the conversation filled at this answer: all that was read, and what was written."""
-    kinds = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
-    return sum(int((usage or {}).get(kind) or 0) for kind in kinds)
+    return tokens_read(usage) + int((usage or {}).get("output_tokens") or 0)
+
+
+@register.filter
+def number(count: int) -> str:
+    return f"{count:,}"
 
 
 @register.filter
