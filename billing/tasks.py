@@ -5,7 +5,7 @@ import logging
 from celery import shared_task
 from django.conf import settings
 
-from billing import collect, metering, payments
+from billing import alerts, collect, metering, payments
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +23,12 @@ def sweep_payments() -> None:
         return
     if missed:
         logger.warning("%d events of Stripe came by the sweeper: is the webhook set up?", missed)
+
+
+@shared_task(name="billing.send_alerts")
+def send_alerts() -> None:
+    """Who has reached 50, 80 or 100 % of their budget."""
+    alerts.send_due()
 
 
 @shared_task(name="billing.report_usage")

@@ -184,6 +184,7 @@ CELERY_BEAT_SCHEDULE: dict[str, Any] = {
     "free holds": {"task": "threads.free_holds", "schedule": 15.0},
     "sweep payments": {"task": "billing.sweep_payments", "schedule": 600.0},
     "report usage": {"task": "billing.report_usage", "schedule": 60.0},
+    "soft alerts": {"task": "billing.send_alerts", "schedule": 60.0},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "celerybeat-schedule")
 

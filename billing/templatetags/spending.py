@@ -40,6 +40,13 @@ def key_cap(standing: Standing | None) -> dict[str, Any]:
     return {"standing": standing}
 
 
+@register.inclusion_tag("billing/_spent.html")
+def spent_card(refusal: Any) -> dict[str, Any]:
+    """The card of a 402 (threads.refusals.unpaid): what is left, and how to get more."""
+    stands = Standing(*(refusal.facts[name] for name in ("limit_micros", "spent_micros", "reserved_micros")))
+    return {"refusal": refusal, "stands": stands, "can_pay": standing.can_pay()}
+
+
 @register.filter
 def of(by_key: dict[UUID, Standing], key: ApiKey) -> Standing | None:
     return by_key.get(key.pk)
