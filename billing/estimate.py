@@ -9,10 +9,12 @@ from typing import Any
 import msgspec
 
 from billing.pricing import rates
+from billing.versions import recorded
 
 FEWEST = 256  # tokens of output; a call that cannot pay for these is not made (contract, decision 4)
 FRAME_TOKENS = 100  # what providers add of their own: roles, separators, the beginning of the answer
 TOOLS_TOKENS = 800  # the words with which they introduce tools
+HOLD_LEASE = "30 seconds"  # after that a hold is freed unless its turn still waits or runs
 IMAGE_TOKENS = 5000  # the most that a provider counts for one picture
 
 
@@ -70,3 +72,20 @@ def rate_values(price: Mapping[str, str], input_tokens: int) -> dict[str, Decima
     """Parameters of the statements that reserve."""
     fresh, output = rates(price, input_tokens)
     return {"input_rate": fresh, "output_rate": output}
+
+
+def admit_values(
+    model: str, price: Mapping[str, str], question: Any, system: Any, options: Mapping[str, Any], window: int, max_tokens: int
+) -> dict[str, Any]:
+    """Parameters of `statements.ADMIT_PARTS`: the question and what goes before it, without the conversation so far."""
+    tokens = input_bound([{"role": "user", "content": question}], system, [], window)
+    return {
+        "hold_kind": "turn",
+        "hold_lease": HOLD_LEASE,
+        "most_input": window,
+        "input_tokens": tokens,
+        "max_tokens": max_tokens,
+        "fewest": fewest(max_tokens, options),
+        "price_version": recorded(model, price),
+        **rate_values(price, tokens),
+    }

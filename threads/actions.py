@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
+from billing.actions import release
 from chatai.lib import hints
 from chatai.lib.ids import uuid7
 from threads import branches
@@ -134,6 +135,7 @@ def withdraw(user: User, turn_id: UUID) -> str:
         waiting.delete()
         branches.resume(turn)
         _touch(turn.thread_id)
+        release(turn_id)
     return text
 
 
