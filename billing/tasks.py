@@ -5,7 +5,7 @@ import logging
 from celery import shared_task
 from django.conf import settings
 
-from billing import alerts, collect, metering, payments
+from billing import alerts, audit, collect, metering, payments
 
 logger = logging.getLogger(__name__)
 
@@ -40,3 +40,9 @@ def report_usage() -> None:
     stuck = metering.unreported()
     if stuck:
         logger.error("%d ledger lines may not have reached Stripe's meter: see docs/operations.md", stuck)
+
+
+@shared_task(name="billing.check_ledger")
+def check_ledger() -> None:
+    """The nightly proof; what differs is in the log, in the admin and in /metrics."""
+    audit.check()

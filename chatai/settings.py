@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import dj_database_url
+from celery.schedules import crontab
 
 from chatai.lib import env, mail
 
@@ -185,6 +186,7 @@ CELERY_BEAT_SCHEDULE: dict[str, Any] = {
     "sweep payments": {"task": "billing.sweep_payments", "schedule": 600.0},
     "report usage": {"task": "billing.report_usage", "schedule": 60.0},
     "soft alerts": {"task": "billing.send_alerts", "schedule": 60.0},
+    "check ledger": {"task": "billing.check_ledger", "schedule": crontab(hour=3, minute=40)},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "celerybeat-schedule")
 
