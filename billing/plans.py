@@ -18,15 +18,20 @@ class Plan:
 
 
 def parse(text: str) -> Plan:
-    """`name:price_id:usd`. Raises ValueError."""
-    name, price_id, usd = (part.strip() for part in text.rsplit(":", 2))
-    if not name or not price_id.startswith("price_"):
+    """`name:price_id:usd`. Raises ValueError with what is wrong."""
+    name, _, rest = text.strip().rpartition(":price_")
+    price_id, _, usd = rest.partition(":")
+    try:
+        plan = Plan(name.strip(), f"price_{price_id}", micros(usd))
+    except ValueError as error:
+        raise ValueError(text) from error
+    if not plan.name or not price_id:
         raise ValueError(text)
-    return Plan(name, price_id, micros(usd))
+    return plan
 
 
 def micros(usd: str) -> int:
-    """Raises ValueError for what is not a positive amount in whole cents below a million."""
+    """Raises ValueError, with the text, for what is not a positive amount in whole cents below a million."""
     try:
         amount = Decimal(usd)
     except InvalidOperation as error:

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError
 
+from billing import plans
 from chatai.lib import env
 from threads.providers import catalog
 
@@ -51,9 +52,25 @@ def _everywhere() -> Iterator[CheckMessage]:
     for name in ("GOOGLE", "GITHUB"):
         if bool(env.text(f"{name}_CLIENT_ID")) != bool(env.text(f"{name}_CLIENT_SECRET")):
             yield Error(f"{name}_CLIENT_ID and {name}_CLIENT_SECRET go together, and only one is set.", id="chatai.E004")
+    yield from _payments()
     if settings.DEBUG and set(settings.ALLOWED_HOSTS) - set(settings.LOCAL_HOSTS):
         hint = "An error page shows code and settings to whoever finds one."
         yield Warning("DEBUG is on for a host that others can reach.", hint=hint, id="chatai.W020")
+
+
+def _payments() -> Iterator[CheckMessage]:
+    try:
+        plans.top_ups()
+    except ValueError as error:
+        yield Error(f"TOP_UP_AMOUNTS_USD has {error!s}.", hint="Amounts in dollars and whole cents, such as 5,10,25.", id="chatai.E005")
+    try:
+        plans.offered()
+    except ValueError as error:
+        hint = "Each plan is name:price_id:usd, such as Monthly:price_1abc:25."
+        yield Error(f"BILLING_PLANS has {error!s}.", hint=hint, id="chatai.E006")
+    if settings.STRIPE_SECRET_KEY and not settings.STRIPE_WEBHOOK_SECRETS:
+        hint = "Refunds and disputes are only noticed within ten minutes, by the worker. See docs/operations.md."
+        yield Warning("STRIPE_WEBHOOK_SECRET is not set.", hint=hint, id="chatai.W025")
 
 
 def _unsafe_in_production() -> Iterator[CheckMessage]:

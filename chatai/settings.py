@@ -220,6 +220,7 @@ LOGGING: dict[str, Any] = {
         "httpx2": {"level": "WARNING"},
         "daphne": {"level": "WARNING"},
         "celery": {"level": "INFO"},
+        "stripe": {"level": "WARNING"},
     },
 }
 

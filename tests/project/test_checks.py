@@ -22,6 +22,8 @@ BAD: dict[str, dict[str, Any]] = {
     "chatai.E001": {"DATABASES": {"default": {"ENGINE": "django.db.backends.sqlite3"}}},
     "chatai.E002": {"CHANNEL_LAYERS": {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}},
     "chatai.E003": {"ADMIN_EMAIL": "a@example.com", "ADMIN_PASSWORD": ""},
+    "chatai.E005": {"TOP_UP_AMOUNTS_USD": ["10", "-5"]},
+    "chatai.E006": {"BILLING_PLANS": ["Monthly:price_1abc"]},
     "chatai.E010": {"SECRET_KEY": "insecure-default-for-laptops-only-set-SECRET_KEY-in-production"},
     "chatai.E011": {"ALLOWED_HOSTS": ["*"]},
     "chatai.E012": {"WEBSOCKET_ORIGINS": ["https://chat.example.com", "*"]},
@@ -31,6 +33,7 @@ BAD: dict[str, dict[str, Any]] = {
     "chatai.W020": {"DEBUG": True},
     "chatai.W021": {"HTTPS": False},
     "chatai.W022": {"EMAIL_URL": ""},
+    "chatai.W025": {"STRIPE_SECRET_KEY": "sk_live_1", "STRIPE_WEBHOOK_SECRETS": []},
 }
 
 

@@ -40,6 +40,14 @@ CHANGE = Rule("POST", SIGN_IN, 404, 302)
 
 ROUTES = {
     "": Rule("GET", 200, 302, 302),
+    "billing/": OWN_PAGE,
+    "billing/top-up/": Rule("POST", SIGN_IN, 400, 400),  # it was not told how much
+    "billing/plans/": Rule("GET", SIGN_IN, 302, 302),  # payments are off here; when on, see tests/billing/test_stripe_pages.py
+    "billing/plans/subscribe/": Rule("POST", SIGN_IN, 400, 400),
+    "billing/portal/": Rule("POST", SIGN_IN, 302, 302),
+    "billing/done/": Rule("GET", SIGN_IN, 302, 302),
+    "billing/invoices/": Rule("GET", SIGN_IN, 302, 302),
+    "billing/webhook": Rule("POST", 400, 400, 400),  # Stripe did not sign it
     "c/new": OWN_PAGE,
     "c/all": OWN_PAGE,
     "c/archived": OWN_PAGE,
