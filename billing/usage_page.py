@@ -33,7 +33,6 @@ class Line:
 
     at: dt.datetime  # in the reader's time zone
     what: str
-    model: str
     title: str
     url: str
     read: int
@@ -122,8 +121,7 @@ def page_of_lines(user: User, span: Span, cursor: str, zone: dt.tzinfo) -> Lines
 def _line(line: LedgerEntry, title: str, url: str, names: dict[str, str], zone: dt.tzinfo) -> Line:
     return Line(
         at=line.created_at.astimezone(zone),
-        what=str(line.get_kind_display()),
-        model=names.get(line.model, line.model),
+        what=_what(line, names),
         title=title or line.reason,
         url=url,
         read=line.input_tokens + line.cache_read_tokens + line.cache_write_tokens,
@@ -132,6 +130,12 @@ def _line(line: LedgerEntry, title: str, url: str, names: dict[str, str], zone: 
         sign="" if line.kind in usage.CALLS else "-" if line.amount_micros < 0 else "+",
         estimated=line.estimated,
     )
+
+
+def _what(line: LedgerEntry, names: dict[str, str]) -> str:
+    """The model for an answer, what it was for with anything else."""
+    model = names.get(line.model, line.model)
+    return model if line.kind == LedgerEntry.Kind.TURN and model else " · ".join(filter(None, (str(line.get_kind_display()), model)))
 
 
 def rows(user: User, lines: list[LedgerEntry]) -> list[list[Any]]:

@@ -67,9 +67,12 @@ def icon(name: str, classes: str = "") -> SafeString:
 
 @register.filter
 def dollars(micros: int | None, digits: int = 2) -> str:
-    """Micro-dollars as dollars. What is not nothing never looks like nothing: under a cent it gets four digits more."""
+    """Micro-dollars as dollars. What is not nothing never looks like nothing: under a cent it has four digits at least, and all
+    six where the first four are zeros."""
     amount = (micros or 0) / 1_000_000
-    return f"${amount:,.{digits}f}" if not amount or amount >= 0.01 else f"${amount:.{max(digits, 4)}f}"
+    if not amount or amount >= 0.01:
+        return f"${amount:,.{digits}f}"
+    return f"${amount:.{max(digits, 4 if amount >= 0.0001 else 6)}f}"
 
 
 READ = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")

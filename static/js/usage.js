@@ -13,7 +13,8 @@ const data = [labels.map((_, day) => day), ...stacked];
 
 // A canvas knows no custom properties: colours are taken from elements that do.
 const colour = (element, property = "color") => getComputedStyle(element)[property];
-const dollars = (amount) => `$${amount.toFixed(amount === 0 || amount >= 0.01 ? 2 : 4)}`;
+const dollars = (amount, digits = 2) => `$${amount.toFixed(Math.max(digits, amount === 0 || amount >= 0.01 ? 2 : 4))}`;
+const ROUND = [...Array(12).keys()].flatMap((power) => [1, 2, 5].map((one) => one * 10 ** (power - 6))); // steps of the scale
 
 function tell(plot) {
   const day = plot.cursor.idx;
@@ -34,7 +35,7 @@ function options() {
     scales: { x: { time: false, range: [-0.6, labels.length - 0.4] }, y: { range: (_, __, most) => [0, Math.max(most, 0.0001) * 1.05] } },
     axes: [
       { ...axis, size: 28, splits: () => data[0].filter((day) => day % every === 0), values: (_, places) => places.map((day) => labels[day]) },
-      { ...axis, size: 62, grid: { stroke: line, width: 1 }, values: (_, amounts) => amounts.map(dollars) },
+      { ...axis, size: 62, grid: { stroke: line, width: 1 }, incrs: ROUND, values: (_, amounts, __, ___, step) => amounts.map((amount) => dollars(amount, -Math.floor(Math.log10(step)))) },
     ],
     series: [{}, ...swatches.map((swatch) => ({
       fill: colour(swatch, "backgroundColor"),
