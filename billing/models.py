@@ -117,6 +117,9 @@ class Reservation(models.Model):
         return self.id if self.kind == self.Kind.TURN else None
 
 
+PAYMENTS = ["credit", "refund", "adjust", "subscription", "dispute"]
+
+
 class LedgerQuerySet(models.QuerySet["LedgerEntry"]):
     def for_user(self, user: User) -> LedgerQuerySet:
         return self.filter(user_id=user.pk)
@@ -171,7 +174,7 @@ class LedgerEntry(models.Model):
             models.Index("user_id", F("created_at").desc(), name="ledger_of_user"),
             # For the lists in admin, and next to nothing for a turn: rows come in the order of time, and few have amounts.
             BrinIndex("created_at", name="ledger_by_day", autosummarize=True),
-            models.Index(F("created_at").desc(), condition=~Q(amount_micros=0), name="ledger_amounts"),
+            models.Index(F("created_at").desc(), condition=Q(kind__in=PAYMENTS), name="ledger_payments"),
             models.Index(F("created_at").desc(), condition=Q(estimated=True), name="ledger_estimated"),
         ]
         constraints = [
@@ -223,7 +226,9 @@ class StripeCustomer(models.Model):
     id = models.CharField(max_length=255, primary_key=True, help_text="Stripe's own id.")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     metered_since = models.DateTimeField(
-        null=True, blank=True, help_text="What the account's keys spend from then on is reported to Stripe's meter."
+        null=True,
+        blank=True,
+        help_text="From then on, what the keys of this account spend is reported to Stripe's meter. For accounts without a limit.",
     )
     created_at = models.DateTimeField(default=timezone.now)
     deleted_at = models.DateTimeField(null=True, blank=True, help_text="Since when Stripe does not have it any more.")

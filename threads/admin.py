@@ -17,12 +17,13 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from accounts.models import User
-from chatai.lib.admin import READ, BaseAdmin, IndexedSearch, ReadOnlyAdmin, as_uuid, link, record, tail
+from billing.models import LedgerEntry, Reservation
+from chatai.lib.admin import READ, BaseAdmin, IndexedSearch, ReadOnlyAdmin, as_uuid, link, money, record, tail
 from threads import trace
 from threads.curve import draw
 from threads.models import CatalogModel, Message, Runner, Thread, Turn
 from threads.operations import PRICES
-from threads.templatetags.trace import money, span
+from threads.templatetags.trace import span
 
 NEWEST_TURNS = 50
 
@@ -158,6 +159,8 @@ class TurnAdmin(ConversationAdmin):
             "tool_calls": [trace.tool_call(call) for call in obj.tool_calls.order_by("created_at")],
             "runner_seen": Runner.objects.filter(pk=obj.runner).first() if obj.runner else None,
             "options": trace.pretty(obj.options),
+            "paid": LedgerEntry.objects.for_user(obj.thread.user).filter(turn_id=obj.pk).order_by("created_at"),
+            "hold": Reservation.objects.filter(pk=obj.pk).first(),
             "siblings": {("before" if other.number < obj.number else "after"): other.pk for other in siblings},
         }
 

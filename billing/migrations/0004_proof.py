@@ -44,7 +44,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='ledgerentry',
-            index=models.Index(models.OrderBy(models.F('created_at'), descending=True), condition=models.Q(('amount_micros', 0), _negated=True), name='ledger_amounts'),
+            index=models.Index(models.OrderBy(models.F('created_at'), descending=True), condition=models.Q(('kind__in', ['credit', 'refund', 'adjust', 'subscription', 'dispute'])), name='ledger_payments'),
         ),
         migrations.AddIndex(
             model_name='ledgerentry',

@@ -1,6 +1,6 @@
 from decimal import Decimal
-from django.db import migrations, models
 
+from django.db import migrations, models
 
 # What could be stored before and is refused now: a wrong price of the cache becomes that of input, and a model of a paid
 # provider that was free is taken out of the picker until somebody enters its price.
