@@ -5,12 +5,12 @@ let place = document.getElementById("budget");
 let left = Number(place.dataset.left);
 let untilAlert = Number(place.dataset.untilAlert);
 
-const dollars = (micros) => `$${(Math.max(0, micros) / 1e6).toFixed(4)}`;
+const dollars = (micros, digits) => `$${(Math.max(0, micros) / 1e6).toFixed(micros > 0 && micros < 1e4 ? 4 : digits)}`;
 
 document.addEventListener("chat:spent", ({ detail }) => {
   if (place.dataset.left === "") return; // without a limit
   left -= detail;
-  for (const shown of document.querySelectorAll("[data-left-to-spend]")) shown.textContent = dollars(left);
+  for (const shown of document.querySelectorAll("[data-left-to-spend]")) shown.textContent = dollars(left, shown.dataset.leftToSpend);
   if (place.dataset.untilAlert === "") return;
   untilAlert -= detail;
   if (untilAlert <= 0) refresh();

@@ -23,7 +23,7 @@ function show() {
   const micros = read * Number(model.inputPrice) + Math.min(typicalAnswer(), Number(model.most)) * Number(model.outputPrice);
   // Nobody needs more than two digits of a guess.
   const digits = Math.min(6, Math.max(2, 1 - Math.floor(Math.log10(Math.max(micros, 1) / 1e6))));
-  place.textContent = `About $${(micros / 1e6).toFixed(digits)}`;
+  place.textContent = `About $${(micros / 1e6).toFixed(digits).replace(/(\.\d\d\d*?)0+$/, "$1")}`;
 }
 
 function soon() {
