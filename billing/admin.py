@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from billing import (
     budget_admin,  # noqa: F401 - registers itself, as the next
+    customer_admin,  # noqa: F401
     ledger_admin,  # noqa: F401
 )
 from billing.models import LedgerCheck, PriceVersion, Reservation, StripeEvent

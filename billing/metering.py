@@ -30,15 +30,15 @@ CLAIM = """
 INSERT INTO billing_meterreport (entry_id, customer_id, claimed_at, first_claimed_at)
 SELECT line.id, customer.id, now(), now() FROM billing_ledgerentry line
 JOIN billing_stripecustomer customer ON customer.user_id = line.user_id AND customer.deleted_at IS NULL
-WHERE customer.metered_since <= line.created_at AND line.created_at > now() - %s AND line.created_at < now() - %s
-  AND line.cost_micros > 0 AND line.key_id IS NOT NULL
+WHERE customer.metered_since <= line.created_at AND line.created_at > now() - make_interval(secs => %s)
+  AND line.created_at < now() - make_interval(secs => %s) AND line.cost_micros > 0 AND line.key_id IS NOT NULL
   AND NOT EXISTS (SELECT FROM billing_meterreport report WHERE report.entry_id = line.id)
 ORDER BY line.created_at LIMIT %s
 ON CONFLICT DO NOTHING RETURNING entry_id, customer_id
 """
 RECLAIM = """
 UPDATE billing_meterreport SET claimed_at = now()
-WHERE reported_at IS NULL AND claimed_at < now() - %s AND first_claimed_at > now() - %s
+WHERE reported_at IS NULL AND claimed_at < now() - make_interval(secs => %s) AND first_claimed_at > now() - make_interval(secs => %s)
 RETURNING entry_id, customer_id
 """
 
@@ -46,7 +46,8 @@ RETURNING entry_id, customer_id
 def report() -> int:
     """Send what is due; how many lines. Stops at the first that Stripe does not take: the rest is sent next time."""
     sent = 0
-    for claims in (_claimed(RECLAIM, LOST, SAFE), _claimed(CLAIM, OLDEST, SETTLED, BATCH)):
+    again = [LOST.total_seconds(), SAFE.total_seconds()]
+    for claims in (_claimed(RECLAIM, again), _claimed(CLAIM, [OLDEST.total_seconds(), SETTLED.total_seconds(), BATCH])):
         for entry_id, customer_id in claims:
             try:
                 _send(entry_id, customer_id)
@@ -57,11 +58,12 @@ def report() -> int:
     return sent
 
 
-def _claimed(statement: str, *values: timedelta | int) -> list[tuple[UUID, str]]:
+def _claimed(statement: str, values: list[float]) -> list[tuple[UUID, str]]:
     """Lines and the customers they are to be reported for."""
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
-        return cursor.fetchall()
+        claims: list[tuple[UUID, str]] = cursor.fetchall()
+    return claims
 
 
 def unreported(before: datetime | None = None) -> int:

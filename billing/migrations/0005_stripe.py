@@ -31,7 +31,7 @@ class Migration(migrations.Migration):
             name='StripeCustomer',
             fields=[
                 ('id', models.CharField(help_text="Stripe's own id.", max_length=255, primary_key=True, serialize=False)),
-                ('metered_since', models.DateTimeField(blank=True, help_text="What the account's keys spend from then on is reported to Stripe's meter.", null=True)),
+                ('metered_since', models.DateTimeField(blank=True, help_text="From then on, what the keys of this account spend is reported to Stripe's meter. For accounts without a limit.", null=True)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
                 ('deleted_at', models.DateTimeField(blank=True, help_text='Since when Stripe does not have it any more.', null=True)),
                 ('user', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -104,3 +105,17 @@ def test_nothing_is_reported_unless_it_is_switched_on(stripe: FakeStripe, tenant
     settings.STRIPE_METER = ""
     tasks.report_usage()
     assert not MeterReport.objects.exists()
+
+
+def test_an_administrator_says_from_when(stripe: FakeStripe, tenant: ApiKey, customer: str, owner: User, client: Client) -> None:
+    client.force_login(User.objects.create_superuser("root@example.com", "x"), backend="django.contrib.auth.backends.ModelBackend")
+    spent(owner, 10, tenant)
+    metering.report()
+    address = f"/admin/billing/stripecustomer/{customer}/change/"
+    html = client.get(address).content.decode()
+    assert "1, and 0 on the way" in html
+    assert html.count('type="text"') == 2, "a date and a time, nothing else"
+    assert client.post(address, {"metered_since_0": "", "metered_since_1": "", "user": "", "id": "cus_other"}).status_code == 302
+    found = StripeCustomer.objects.get()
+    assert (found.pk, found.user, found.metered_since) == (customer, owner, None)
+    assert customer in client.get("/admin/billing/stripecustomer/", {"q": owner.email}).content.decode()

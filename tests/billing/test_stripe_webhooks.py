@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import itertools
 import random
 import threading
@@ -26,7 +27,14 @@ def name_of(story: Story) -> str:
     return story.__name__
 
 
+@pytest.fixture
+def one_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Stripe says is asked once: for thousands of deliveries after everything happened, when it says the same each time."""
+    monkeypatch.setattr(payments, "payment_behind", functools.cache(payments.payment_behind))
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_look")
 @pytest.mark.parametrize("story", STORIES, ids=name_of)
 def test_one_end_state_in_every_order_and_however_often(story: Story, stripe: FakeStripe, customer: str, owner: User) -> None:
     """All orders of up to five events, each delivered 1 to 5 times: the repeats at random places, the first in that order."""
@@ -34,7 +42,7 @@ def test_one_end_state_in_every_order_and_however_often(story: Story, stripe: Fa
     worth = story(stripe, customer)
     ends = set()
     for order in itertools.permutations(stories.events(stripe)):
-        again = [event for event in order for _ in range(dice.randint(0, 4))]
+        again = [event for event in order for _ in range(dice.choice((0, 0, 0, 1, 4)))]
         with transaction.atomic():
             for event in mixed(list(order), again, dice):
                 assert deliver(client, event) == 200
@@ -106,6 +114,7 @@ def killing(after: int) -> Callable[..., Any]:
     return wrapper
 
 
+@pytest.mark.usefixtures("one_look")
 @pytest.mark.parametrize("story", STORIES, ids=name_of)
 def test_a_death_at_any_statement_leaves_nothing_half_done(story: Story, stripe: FakeStripe, customer: str, owner: User) -> None:
     client, before = Client(raise_request_exception=False), limit(owner)
