@@ -13,7 +13,8 @@ from accounts.models import User
 
 PASSWORD = "correct horse battery"
 
-pytest_plugins = ["tests.running"]  # the running product, for whoever asks for `world`
+# The running product, for whoever asks for `world`, and a Stripe for whoever asks for `stripe`.
+pytest_plugins = ["tests.running", "tests.billing.stripe_fixtures"]
 
 
 def pytest_sessionstart() -> None:

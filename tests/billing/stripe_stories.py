@@ -13,7 +13,7 @@ from django.test import Client
 from accounts.models import User
 from billing.collect import EVENT_TYPES
 from billing.models import Budget, LedgerEntry
-from tests.billing.conftest import WEBHOOK_SECRET
+from tests.billing.stripe_fixtures import WEBHOOK_SECRET
 from tests.fake_stripe.delivery import encode, sign
 from tests.fake_stripe.server import FakeStripe
 from tests.fake_stripe.wire import Json

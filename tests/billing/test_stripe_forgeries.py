@@ -13,7 +13,7 @@ from pytest_django import Settings
 from accounts.models import User
 from billing.models import StripeEvent
 from tests.billing import stripe_stories as stories
-from tests.billing.conftest import WEBHOOK_SECRET
+from tests.billing.stripe_fixtures import WEBHOOK_SECRET
 from tests.billing.stripe_stories import DOLLAR, deliver, limit, send
 from tests.fake_stripe.delivery import encode, sign
 from tests.fake_stripe.server import FakeStripe
