@@ -14,6 +14,7 @@ from accounts.keys import mint
 from accounts.models import User
 from chatai.lib.ids import uuid7
 from tests.page import Browser, Page
+from tests.billing.spending import spend
 from tests.running import World
 from tests.threads.test_pages import conversation
 from threads.models import Compaction, Message, Thread, Turn
@@ -48,6 +49,10 @@ ROUTES = {
     "billing/done/": Rule("GET", SIGN_IN, 302, 302),
     "billing/invoices/": Rule("GET", SIGN_IN, 302, 302),
     "billing/webhook": Rule("POST", 400, 400, 400),  # Stripe did not sign it
+    "billing/usage/": OWN_PAGE,
+    "billing/usage/lines.csv": OWN_PAGE,
+    "billing/alert": OWN_PAGE,
+    "billing/alert/dismiss": Rule("POST", SIGN_IN, 302, 302),
     "c/new": OWN_PAGE,
     "c/all": OWN_PAGE,
     "c/archived": OWN_PAGE,
@@ -94,7 +99,8 @@ def thread(owner: User) -> Thread:
     Thread.objects.filter(pk=thread.pk).update(turn_count=queued.number)
     Message.objects.create(thread=thread, turn=queued, role="user", content=[{"type": "text", "text": SECRET}])
     Compaction.objects.create(thread=thread, through_seq=2, summary=SECRET, model="demo")
-    mint(owner, SECRET)
+    key, _ = mint(owner, SECRET)
+    spend(owner, 4_999_999, key=key, model=SECRET, thread_id=thread.pk)
     return thread
 
 
