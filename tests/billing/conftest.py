@@ -1,32 +1,37 @@
-"""A Stripe of its own for whoever asks for one, and somebody who is its customer."""
-
-from __future__ import annotations
+"""The running product for tests of money: its own processes and database, because these tests kill and price as they like."""
 
 from collections.abc import Iterator
 
+import psycopg
 import pytest
-from pytest_django import Settings
+from django.conf import settings
+from pytest_django import DjangoDbBlocker
 
-from accounts.models import User
-from billing import checkout
-from tests.fake_stripe.server import FakeStripe
+from tests.running import database_url, working_in
+from tests.stack import Stack
 
-WEBHOOK_SECRET = "whsec_test"
+DATABASE = "test_chatai_money"
+
+
+@pytest.fixture(scope="module")
+def bank() -> Iterator[Stack]:
+    """web, two replies processes and the scripted provider."""
+    with psycopg.connect(database_url("postgres"), autocommit=True) as server:
+        server.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
+        server.execute(f"CREATE DATABASE {DATABASE}")
+    impatient = {"LEASE_SECONDS": "3", "PROVIDER_IDLE_TIMEOUT": "3", "PROVIDER_FIRST_TOKEN_TIMEOUT": "3"}
+    running = Stack("money", database_url(DATABASE), settings.REDIS_URL, **impatient)
+    try:
+        running.migrate()
+        running.start("provider", "web", "replies", "replies-2")
+        running.wait_ready()
+        yield running
+    finally:
+        running.stop()
 
 
 @pytest.fixture
-def stripe(settings: Settings) -> Iterator[FakeStripe]:
-    """Switched on, with a plan of $20 a month that gives $25 of credit, and one of $100 that gives $150."""
-    with FakeStripe() as fake:
-        settings.STRIPE_SECRET_KEY = fake.secret_key
-        settings.STRIPE_API_BASE = fake.url
-        settings.STRIPE_PAGES = [fake.url]
-        settings.STRIPE_WEBHOOK_SECRETS = [WEBHOOK_SECRET]
-        settings.BILLING_PLANS = [f"Small:{fake.price('Small', 2000)}:25", f"Large:{fake.price('Large', 10000)}:150"]
-        yield fake
-
-
-@pytest.fixture
-def customer(stripe: FakeStripe, owner: User) -> str:
-    """The owner's customer at Stripe."""
-    return checkout.customer_of(owner)
+def books(bank: Stack, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """The ORM of this process in the stack's database."""
+    with django_db_blocker.unblock(), working_in(database_url(DATABASE)):
+        yield
