@@ -5,11 +5,13 @@ Every function raises `payments.PaymentsError`. Hosted pages are addresses to se
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 
 from accounts.models import User
 from billing import payments
@@ -61,6 +63,18 @@ def customer_of(user: User) -> str:
     return row.id
 
 
+def _for_customer(user: User, what: str, ask: Callable[[str], Any]) -> Any:
+    """What `ask` brings for the user's customer; for a new one when Stripe does not know it: deleted there, or of other keys."""
+    with asking(what):
+        try:
+            return ask(customer_of(user))
+        except payments.InvalidRequest as error:
+            if (error.code, error.param) != ("resource_missing", "customer"):
+                raise
+        StripeCustomer.objects.filter(user=user, deleted_at=None).update(deleted_at=timezone.now())
+        return ask(customer_of(user))
+
+
 def top_up_page(user: User, micros: int, request_id: str, done_url: str, back_url: str, site: str) -> str:
     """Checkout for a top-up. The same `request_id` again gives the same page."""
     metadata = {"chatai": TOP_UP, "credit_micros": str(micros)}
@@ -75,10 +89,11 @@ def plan_page(user: User, plan: Plan, request_id: str, done_url: str, back_url: 
 
 
 def _session_page(user: User, mode: str, request_id: str, done_url: str, back_url: str, rest: dict[str, Any]) -> str:
-    asked = {"mode": mode, "customer": customer_of(user), "success_url": done_url, "cancel_url": back_url, **rest}
-    with asking("Checkout session"):
-        session = v1().checkout.sessions.create(asked, {"idempotency_key": f"checkout-{user.pk}-{request_id}"})
-        return str(session.url)
+    def page(customer: str) -> Any:
+        asked = {"mode": mode, "customer": customer, "success_url": done_url, "cancel_url": back_url, **rest}
+        return v1().checkout.sessions.create(asked, {"idempotency_key": f"checkout-{customer}-{request_id}"}).url
+
+    return str(_for_customer(user, "Checkout session", page))
 
 
 def buyer(session_id: str) -> str | None:
@@ -92,19 +107,28 @@ def buyer(session_id: str) -> str | None:
 
 def portal_page(user: User, back_url: str) -> str:
     """Where customers change their card, their plan, or cancel it."""
-    customer = customer_of(user)
-    with asking("portal session"):
-        return str(v1().billing_portal.sessions.create({"customer": customer, "return_url": back_url}).url)
+
+    def page(customer: str) -> Any:
+        return v1().billing_portal.sessions.create({"customer": customer, "return_url": back_url}).url
+
+    return str(_for_customer(user, "portal session", page))
 
 
 def subscriptions(user: User) -> list[Subscription]:
     """Those that go on."""
-    known = StripeCustomer.objects.filter(user=user, deleted_at=None).first()
-    if known is None:
+    if not is_customer(user):
         return []
-    with asking("subscriptions"):
-        rows = v1().subscriptions.list({"customer": known.id, "limit": 20}).to_dict()["data"]
+    rows = _for_customer(user, "subscriptions", lambda customer: _listed("subscriptions", customer))
     return [_subscription(row) for row in rows if row["status"] not in ENDED]
+
+
+def is_customer(user: User) -> bool:
+    return StripeCustomer.objects.filter(user=user, deleted_at=None).exists()
+
+
+def _listed(collection: str, customer: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = getattr(v1(), collection).list({"customer": customer, "limit": LISTED}).to_dict()["data"]
+    return rows
 
 
 def _subscription(row: dict[str, Any]) -> Subscription:
@@ -115,12 +139,10 @@ def _subscription(row: dict[str, Any]) -> Subscription:
 
 def bills(user: User) -> list[Bill]:
     """Newest first, the last two dozen of each kind."""
-    known = StripeCustomer.objects.filter(user=user, deleted_at=None).first()
-    if known is None:
+    if not is_customer(user):
         return []
-    with asking("invoices"):
-        invoices = v1().invoices.list({"customer": known.id, "limit": LISTED}).to_dict()["data"]
-        charges = v1().charges.list({"customer": known.id, "limit": LISTED}).to_dict()["data"]
+    invoices = _for_customer(user, "invoices", lambda customer: _listed("invoices", customer))
+    charges = _for_customer(user, "charges", lambda customer: _listed("charges", customer))
     found = [_invoice(row) for row in invoices if row["status"] != "draft"]
     found += [_receipt(row) for row in charges if row["metadata"].get("chatai") == TOP_UP and row["status"] == "succeeded"]
     return sorted(found, key=lambda bill: bill.at, reverse=True)

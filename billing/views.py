@@ -41,13 +41,15 @@ def _user(request: HttpRequest) -> User:
 def overview(request: HttpRequest) -> HttpResponse:
     """The balance, what moved it, and the amounts of a top-up. Asks nobody outside."""
     user = _user(request)
+    stands = standing.of_account(user)
     page = {
-        "standing": standing.of_account(user),
+        "standing": stands,
         "enabled": payments.enabled(),
         "top_ups": plans.top_ups(),
         "request_id": uuid.uuid4(),
         "has_plans": bool(settings.BILLING_PLANS),
-        "is_customer": StripeCustomer.objects.filter(user=user, deleted_at=None).exists(),
+        # Accounts without a limit pay afterwards, if at all: they need a card at Stripe, and no top-ups.
+        "is_customer": checkout.is_customer(user) or stands.limit_micros is None,
         "movements": LedgerEntry.objects.for_user(user).exclude(amount_micros=0).order_by("-created_at")[:MOVEMENTS],
         "webhook_url": request.build_absolute_uri(reverse("billing_webhook")),
     }
@@ -96,6 +98,8 @@ def top_up(request: HttpRequest) -> HttpResponse:
     user, chosen = _user(request), request.POST.get("micros", "")
     if chosen not in map(str, plans.top_ups()):
         return HttpResponseBadRequest("There is no such amount.")
+    if not _wants_credit(user):
+        return redirect("billing")
     back = request.build_absolute_uri(reverse("billing"))
     request_id = f"{_request_id(request)}-{chosen}"
     return _away(
@@ -111,6 +115,8 @@ def subscribe(request: HttpRequest) -> HttpResponse:
     plan = next((plan for plan in plans.offered() if plan.price_id == price_id), None)
     if plan is None:
         return HttpResponseBadRequest("There is no such plan.")
+    if not _wants_credit(user):
+        return redirect("billing")
     back = request.build_absolute_uri(reverse("billing_plans"))
     request_id = f"{_request_id(request)}-{price_id}"
 
@@ -126,6 +132,8 @@ def subscribe(request: HttpRequest) -> HttpResponse:
 @login_required
 def portal(request: HttpRequest) -> HttpResponse:
     """To Stripe's customer portal."""
+    if not payments.enabled():
+        return redirect("billing")
     user, back = _user(request), request.build_absolute_uri(reverse("billing"))
     return _away(request, lambda: checkout.portal_page(user, back), "billing")
 
@@ -151,6 +159,11 @@ def done(request: HttpRequest) -> HttpResponse:
     return redirect("billing")
 
 
+def _wants_credit(user: User) -> bool:
+    """Nothing is sold where payments are off, or to an account that has no limit to raise."""
+    return payments.enabled() and standing.of_account(user).limit_micros is not None
+
+
 def _done_url(request: HttpRequest) -> str:
     # Stripe puts the id in; the braces must stay as they are.
     return request.build_absolute_uri(reverse("billing_done")) + "?session_id={CHECKOUT_SESSION_ID}"
@@ -162,8 +175,6 @@ def _request_id(request: HttpRequest) -> str:
 
 
 def _away(request: HttpRequest, page: Callable[[], str], otherwise: str) -> HttpResponse:
-    if not payments.enabled():
-        return redirect("billing")
     try:
         return SeeOther(page())
     except payments.PaymentsError as error:

@@ -88,3 +88,15 @@ def test_a_wrong_key_is_an_error_that_says_so(stripe: FakeStripe, settings: Sett
     settings.STRIPE_SECRET_KEY = "sk_test_wrong"
     with pytest.raises(payments.PaymentsError, match="Invalid API Key"):
         checkout.customer_of(owner)
+
+
+def test_customers_of_other_keys_are_made_anew(stripe: FakeStripe, customer: str, owner: User, client: Client) -> None:
+    """As when an operator goes from test keys to live ones: nobody is kept from paying."""
+    client.force_login(owner, backend="django.contrib.auth.backends.ModelBackend")
+    del stripe.books.objects[customer]
+    assert client.get("/billing/plans/").status_code == 200
+    del stripe.books.objects[checkout.customer_of(owner)]
+    answer = client.post("/billing/top-up/", {"micros": "5000000", "request_id": "r"})
+    assert answer.headers["Location"].startswith(stripe.url)
+    assert StripeCustomer.objects.filter(user=owner).count() == 3
+    assert StripeCustomer.objects.get(user=owner, deleted_at=None).pk == checkout.customer_of(owner)

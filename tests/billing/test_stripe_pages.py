@@ -10,7 +10,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from accounts.models import User
-from billing import checkout
+from billing import actions, checkout
 from billing.models import StripeCustomer
 from tests.billing import stripe_stories as stories
 from tests.billing.stripe_stories import DOLLAR, deliver, limit, price
@@ -188,3 +188,13 @@ def test_forms_may_lead_to_stripe_only_where_it_is_switched_on(stripe: FakeStrip
     assert allowed() == f"form-action 'self' {stripe.url}"
     settings.STRIPE_SECRET_KEY = ""
     assert allowed() == "form-action 'self'"
+
+
+def test_nothing_is_sold_to_an_account_without_a_limit(stripe: FakeStripe, mine: Client, owner: User) -> None:
+    actions.lift_limits(owner)
+    html = text(mine, "/billing/")
+    assert "Add money" not in html
+    assert "Open at Stripe" in html, "it may pay afterwards, by a card there"
+    for address, fields in (("top-up/", {"micros": "5000000"}), ("plans/subscribe/", {"price": price(0)})):
+        assert mine.post(f"/billing/{address}", fields).headers["Location"] == "/billing/"
+    assert stripe.books.newest("checkout.session") == []

@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.fake_stripe import shapes
 from tests.fake_stripe.books import Books
-from tests.fake_stripe.wire import Json, RefusedError, missing, new_id, now, page_of
+from tests.fake_stripe.wire import Json, RefusedError, new_id, now, page_of
 
 KINDS = {
     "customers": "customer", "products": "product", "prices": "price", "checkout/sessions": "checkout.session", "charges": "charge",
@@ -73,8 +73,8 @@ class Api:
         if unknown:
             raise RefusedError(400, f"Received unknown parameter: {unknown.pop()}", "parameter_unknown")
         wanted = {name: value for name, value in query.items() if name in FILTERS}
-        if "customer" in wanted and wanted["customer"] not in self.books.objects:
-            raise missing("customer", wanted["customer"])
+        if "customer" in wanted:
+            self.customer(wanted["customer"])
         status = wanted.pop("status", None)
         for one in self.books.newest(kind, **wanted):
             if "payment" in query and one["payment"] != query["payment"]:
@@ -94,6 +94,13 @@ class Api:
             elif path not in thing:
                 raise RefusedError(400, f"This property cannot be expanded ({path}).")
         return thing
+
+    def customer(self, given: str) -> Json:
+        """One that is there and not deleted, as a parameter of something else."""
+        found = self.books.objects.get(given)
+        if found is None or found.get("deleted"):
+            raise RefusedError(400, f"No such customer: '{given}'", "resource_missing", "customer")
+        return found
 
     # --- Making things -------------------------------------------------------------------------------------------------
 
@@ -122,7 +129,7 @@ class Api:
             name = line["price_data"]["product_data"]["name"]
         if (given["mode"] == "subscription") != bool(price.get("recurring")):
             raise RefusedError(400, "The price does not fit the mode of the session.", param="mode")
-        self.books.find("customer", given["customer"])
+        self.customer(given["customer"])
         inner = given.get("subscription_data" if given["mode"] == "subscription" else "payment_intent_data", {})
         session = shapes.made(
             "cs_test", "checkout.session", mode=given["mode"], customer=given["customer"], currency=price["currency"], status="open",
@@ -143,7 +150,7 @@ class Api:
         return self.books.close_dispute(dispute_id, "lost")
 
     def make_portal(self, given: Json) -> Json:
-        customer = self.books.find("customer", given["customer"])
+        customer = self.customer(given["customer"])
         session = shapes.made("bps", "billing_portal.session", customer=customer["id"], return_url=given.get("return_url"), flow=None)
         return self.books.add(session | {"configuration": new_id("bpc"), "url": f"{self.books.url}/p/session/{session['id']}"})
 
@@ -154,7 +161,7 @@ class Api:
         at = int(given.get("timestamp", now()))
         if not now() - 35 * 86400 <= at <= now() + 300:
             raise RefusedError(400, "The timestamp is too far in the past or in the future.", param="timestamp")
-        self.books.find("customer", given["payload"]["stripe_customer_id"])
+        self.customer(given["payload"]["stripe_customer_id"])
         int(given["payload"]["value"])
         event: Json = {"object": "billing.meter_event", "created": now(), "event_name": given["event_name"], "identifier": identifier}
         self.books.meter_events[identifier] = event | {"livemode": False, "payload": given["payload"], "timestamp": at}
