@@ -74,7 +74,8 @@ class BudgetAdmin(IndexedSearch, ReadOnlyAdmin):
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], add: bool = False, change: bool = False, form_url: str = "", obj: Any = None
     ) -> HttpResponse:
-        context |= _told(obj) | {"may_move": self.may_move(request, obj)}
+        whose = f"Budget of {obj.user or obj.key}"
+        context |= _told(obj) | {"may_move": self.may_move(request, obj), "title": whose, "subtitle": None}
         return super().render_change_form(request, context, add, change, form_url, obj)
 
     def get_urls(self) -> list[URLPattern]:

@@ -23,7 +23,9 @@ def _dollars(label: str, least: str, **rest: Any) -> forms.DecimalField:
 class Movement(forms.Form):
     """`once` was made with the page: a form that is sent twice moves money once."""
 
-    reason = forms.CharField(max_length=500, widget=forms.Textarea(attrs={"rows": 2, "cols": 60}), help_text="Kept in the ledger for good.")
+    reason = forms.CharField(
+        max_length=500, widget=forms.Textarea(attrs={"rows": 2, "cols": 60}), help_text="Kept in the ledger as long as the account."
+    )
     once = forms.UUIDField(widget=forms.HiddenInput, initial=uuid7)
 
     @property

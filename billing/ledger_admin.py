@@ -77,10 +77,21 @@ def _span(value: str | None, today: date) -> tuple[date, date] | None:
         return None
 
 
+class EstimatedFilter(admin.SimpleListFilter):
+    title = "figures"
+    parameter_name = "estimated"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("1", "Estimated"), ("0", "Counted by the provider")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[LedgerEntry]) -> QuerySet[LedgerEntry]:
+        return queryset.filter(estimated=self.value() == "1") if self.value() in ("0", "1") else queryset
+
+
 @admin.register(LedgerEntry)
 class LedgerEntryAdmin(IndexedSearch, ReadOnlyAdmin):
-    list_display = ("posted", "kind", "cost", "amount", "person", "key", "model", "tokens", "estimated", "turn", "reason_given")
-    list_filter = ("kind", ModelFilter, DayFilter, "estimated")
+    list_display = ("posted", "kind", "cost", "amount", "person", "model", "tokens", "estimated", "reason_given", "turn", "key")
+    list_filter = ("kind", ModelFilter, DayFilter, EstimatedFilter)
     search_help_text = "An e-mail address (its start will do, with the @), the id of a user, a key, a turn or a line, or a line's source."
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
@@ -122,6 +133,8 @@ class LedgerEntryAdmin(IndexedSearch, ReadOnlyAdmin):
     ) -> HttpResponse:
         hold = Reservation.objects.filter(pk=held) if (held := as_uuid(obj.source.partition(":")[2])) else Reservation.objects.none()
         context |= {
+            "title": f"Line of {timezone.localtime(obj.created_at):%Y-%m-%d %H:%M:%S}",
+            "subtitle": None,
             "entry": obj,
             "rows": explained(obj),
             "hold": hold.first(),

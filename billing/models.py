@@ -170,6 +170,7 @@ class LedgerEntry(models.Model):
     objects = LedgerQuerySet.as_manager()
 
     class Meta:
+        verbose_name_plural = "ledger entries"
         indexes = [
             models.Index("user_id", F("created_at").desc(), name="ledger_of_user"),
             # For the lists in admin, and next to nothing for a turn: rows come in the order of time, and few have amounts.

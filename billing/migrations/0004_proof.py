@@ -26,6 +26,7 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.RunSQL(GUARD, UNGUARD),
+        migrations.AlterModelOptions(name='ledgerentry', options={'verbose_name_plural': 'ledger entries'}),
         migrations.CreateModel(
             name='LedgerCheck',
             fields=[
