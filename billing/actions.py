@@ -28,12 +28,9 @@ def open_account(user: User) -> None:
     """The budget of an account: NEW_USER_BUDGET_USD, or unlimited for operators. There already: nothing happens."""
     limit = None if user.is_staff or user.is_superuser else int(settings.NEW_USER_BUDGET_USD * 1_000_000)
     with transaction.atomic():
-        Budget.objects.bulk_create([Budget(user=user, limit_micros=limit)], ignore_conflicts=True)
-        if limit:
-            grant = LedgerEntry(
-                source=f"account:{user.pk}", kind=LedgerEntry.Kind.CREDIT, user_id=user.pk, amount_micros=limit, reason="New account"
-            )
-            LedgerEntry.objects.bulk_create([grant], ignore_conflicts=True)
+        _, opened = Budget.objects.get_or_create(user=user, defaults={"limit_micros": limit})
+        if opened and limit:
+            _post(user, limit, LedgerEntry.Kind.CREDIT, f"account:{user.pk}", "New account", None)
 
 
 def cap_key(key_id: UUID, limit_micros: int | None) -> None:
@@ -86,6 +83,7 @@ def _move(user: User, amount: int, kind: str, source: str, reason: str, actor: U
 
 
 def _locked(user: User) -> Budget:
+    open_account(user)
     return Budget.objects.select_for_update(no_key=True).get(user=user)
 
 
@@ -118,7 +116,6 @@ def _set_limit(user: User, budget: Budget, limit: int | None) -> None:
 
 def lift_limits(user: User) -> None:
     """Unlimited, the account and its personal key: for operators' own accounts. Already so: nothing happens."""
-    open_account(user)
     if Budget.objects.filter(user=user, limit_micros=None).exists():
         return
     adjust(user, None, source=f"operator:{user.pk}", reason="Account of the operator")
@@ -159,3 +156,8 @@ def erase(user: User) -> None:
         cursor.execute(ERASE, [user.pk])
     if user.is_staff:
         LedgerEntry.objects.filter(actor_id=user.pk).update(actor_id=None)
+
+
+def erase_end_user(user: User, end_user_id: str) -> None:
+    """Keep the lines of an app's end user without saying whose they were."""
+    LedgerEntry.objects.for_user(user).filter(end_user_id=end_user_id).update(end_user_id=None)

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 
 from accounts import keys
@@ -171,3 +172,16 @@ def test_a_credit_is_posted_once_per_source_and_reaches_the_personal_key(owner: 
     assert account(owner).limit_micros == 500_000
     with pytest.raises(ValueError, match="cannot be credited"):
         money.credit(owner, 0, "credit", "stripe:3")
+
+
+def test_an_operator_who_signed_up_before_becomes_unlimited(owner: User, settings: Any) -> None:
+    settings.ADMIN_EMAIL, settings.ADMIN_PASSWORD = owner.email, "a long password of the operator"
+    call_command("ensure_admin")
+    assert account(owner).limit_micros is None
+
+
+def test_an_account_made_from_the_shell_is_the_operators_own(owner: User) -> None:
+    call_command("mint_key", "--email", "tenant@example.com", "--name", "app", "--scope", "admin")
+    assert account(User.objects.get(email="tenant@example.com")).limit_micros is None
+    call_command("mint_key", "--email", owner.email, "--name", "app")
+    assert account(owner).limit_micros == 5_000_000, "somebody who signed up has what they were given"

@@ -150,6 +150,9 @@ class LiveTurn:
                     self.first_token_at = datetime.now(UTC)
                 self.partial.add(event)
                 self.journal.append(self.line, event)
+        except asyncio.CancelledError:
+            meter.asked = True  # it was sent, and who stops an answer before its first word still owes for the question
+            raise
         finally:
             await events.aclose()  # type: ignore[attr-defined]
 
