@@ -143,7 +143,14 @@ def admin(db: None, client_of: Callable[[User], Client]) -> Iterator[Client]:
 
 
 def form(**fields: str) -> dict[str, str]:
-    given = {"slug": "paid", "label": "Paid", "provider": "openai", "upstream": "paid", "context_window": "1000", "default_max_tokens": "10"}
+    given = {
+        "slug": "paid",
+        "label": "Paid",
+        "provider": "openai",
+        "upstream": "paid",
+        "context_window": "1000",
+        "default_max_tokens": "10",
+    }
     return given | {"max_output_tokens": "10", "input_price": "1.5", "output_price": "2", "position": "1", "enabled": "on"} | fields
 
 
