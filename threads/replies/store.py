@@ -133,7 +133,7 @@ JOIN (
 ON CONFLICT DO NOTHING
 """
 
-# What the turn has cost is settled here too: behind the thread's lock, as everywhere (see billing/statements.py).
+# Settles what the turn has cost too.
 FINISH = f"""
 WITH turn AS (
     UPDATE threads_turn SET status = %(status)s, error_kind = %(error_kind)s, error_message = %(error_message)s,
@@ -243,8 +243,7 @@ async def renew(connection: Connection, lease: float, epochs: dict[UUID, int]) -
 
 async def events(connection: Connection, ring: int, turn_id: UUID) -> list[tuple[int, str]]:
     """(epoch, payload) of the turn's journal."""
-    cursor = await connection.execute(EVENTS, (ring, turn_id))
-    return await cursor.fetchall()
+    return await (await connection.execute(EVENTS, (ring, turn_id))).fetchall()
 
 
 @dataclass(slots=True)
@@ -275,9 +274,7 @@ async def keep_summary(connection: Connection, values: dict[str, Any]) -> None:
 
 async def finish(connection: Connection, values: dict[str, Any]) -> tuple[bool] | None:
     """Everything of a turn's end in one statement: (whether its thread wants a title), or None when the turn is not ours."""
-    cursor = await connection.execute(FINISH, values)
-    row: tuple[bool] | None = await cursor.fetchone()
-    return row
+    return await (await connection.execute(FINISH, values)).fetchone()
 
 
 async def stops(connection: Connection, runner: str) -> list[UUID]:
