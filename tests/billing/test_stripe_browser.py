@@ -84,6 +84,7 @@ def pictures(page: Page, name: str) -> None:
         page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
         page.set_viewport_size({"width": width, "height": 844 if width == 390 else 800})
         assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing sticks out sideways"
+        page.wait_for_timeout(200)  # until the colours have changed
         page.screenshot(path=SCREENS / f"{name}-{width}-{theme}.png", full_page=True)
     page.emulate_media(color_scheme="light")
     page.set_viewport_size({"width": 1280, "height": 800})

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import OperationalError, connection, connections, transaction
 from django.test import Client
 
 from accounts.models import User
@@ -98,18 +98,18 @@ def test_states_that_were_read_long_ago_do_no_harm(story: Story, stripe: FakeStr
     assert len(ends) == 1
 
 
-class KilledError(Exception):
-    pass
+class KilledError(OperationalError):
+    """As the driver says it when the connection is gone, also at the end of a transaction."""
 
 
 def killing(after: int) -> Callable[..., Any]:
-    """Lets so many statements through."""
+    """Lets so many statements through, and then only the undoing of what they did, as the database does for a dead process."""
     left = itertools.count(after, -1)
 
-    def wrapper(execute: Callable[..., Any], *args: Any) -> Any:
-        if next(left) <= 0:
+    def wrapper(execute: Callable[..., Any], sql: str, *args: Any) -> Any:
+        if not sql.startswith("ROLLBACK") and next(left) <= 0:
             raise KilledError
-        return execute(*args)
+        return execute(sql, *args)
 
     return wrapper
 

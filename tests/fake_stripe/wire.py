@@ -41,9 +41,9 @@ def parse_form(text: str) -> Json:
     for name, value in parse_qsl(text, keep_blank_values=True):
         here = tree
         *parents, last = re.findall(r"[^\[\]]+", name)
-        for part in parents:
+        for part in (*parents, last) if name.endswith("[]") else parents:
             here = here.setdefault(part, {})
-        here[last if not name.endswith("[]") else str(len(here))] = value
+        here[str(len(here)) if name.endswith("[]") else last] = value
     return {name: _listed(value) for name, value in tree.items()}
 
 
