@@ -100,7 +100,7 @@ def thread(owner: User) -> Thread:
     Message.objects.create(thread=thread, turn=queued, role="user", content=[{"type": "text", "text": SECRET}])
     Compaction.objects.create(thread=thread, through_seq=2, summary=SECRET, model="demo")
     key, _ = mint(owner, SECRET)
-    spend(owner, 4_999_999, key=key, model=SECRET, thread_id=thread.pk)
+    spend(owner, 4_000_000, key=key, model=SECRET, thread_id=thread.pk)
     return thread
 
 
