@@ -136,7 +136,7 @@ def of_account(request: HttpRequest, asked: Annotated[Asked, Query()]) -> dict[s
 )
 def of_key(request: HttpRequest, key_id: UUID, asked: Annotated[Asked, Query()]) -> dict[str, Any] | HttpResponse:
     """In the key's whole life unless `from_ms` says otherwise, like its cap. `events` has the last 100 calls, CSV all
-    of them, up to 50,000."""
+    of them, up to 20,000."""
     key = get_object_or_404(ApiKey.objects.for_user(key_of(request).user), pk=key_id)
     span = asked.span(key.created_at)
     calls = usage.calls_of_key(key, span)

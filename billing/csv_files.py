@@ -9,7 +9,7 @@ from typing import Any
 
 from django.http import HttpResponse
 
-MOST_LINES = 50_000  # of one file, which is made in memory: about 12 MB
+MOST_LINES = 20_000  # of one file, which is made in memory: about 4 MB and two seconds
 TOO_MANY = f"More than {MOST_LINES:,} lines: ask for a shorter time."
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would run
 

@@ -173,6 +173,7 @@ class LedgerEntry(models.Model):
         verbose_name_plural = "ledger entries"
         indexes = [
             models.Index("user_id", F("created_at").desc(), name="ledger_of_user"),
+            models.Index("key_id", F("created_at").desc(), name="ledger_of_key"),
             # For the lists in admin, and next to nothing for a turn: rows come in the order of time, and few have amounts.
             BrinIndex("created_at", name="ledger_by_day", autosummarize=True),
             models.Index(F("created_at").desc(), condition=Q(kind__in=PAYMENTS), name="ledger_payments"),
