@@ -47,6 +47,14 @@ def looker(client_of: Callable[[User], Client], member: User) -> Client:
 
 
 @pytest.fixture
+def staff(client_of: Callable[[User], Client], stranger: User) -> Client:
+    """Of the staff, with no right to anything."""
+    stranger.is_staff = True
+    stranger.save()
+    return client_of(stranger)
+
+
+@pytest.fixture
 def key(owner: User) -> ApiKey:
     return keys.mint(owner, "App of the owner", max_spend_micros=2_000_000)[0]
 
@@ -298,7 +306,7 @@ def test_a_version_of_a_price_tells_what_changed(admin: Client) -> None:
     assert reverse("admin:billing_priceversion_change", args=[first]) in html
 
 
-def test_a_ledger_that_does_not_add_up_is_said_on_the_front_page_and_above_the_lines(admin: Client) -> None:
+def test_a_ledger_that_does_not_add_up_is_said_on_the_front_page_and_above_the_lines(admin: Client, staff: Client) -> None:
     assert "add up" not in page(admin, "index")
     LedgerCheck.objects.create(seconds=1, lines=2, budgets=3, differences=0)
     assert "Every line and counter added up" in page(admin, "index")
@@ -307,6 +315,7 @@ def test_a_ledger_that_does_not_add_up_is_said_on_the_front_page_and_above_the_l
         html = page(admin, name)
         assert "The ledger does not add up" in html
         assert "line 1 is wrong" in html
+    assert "line 1 is wrong" not in page(staff, "index"), "only to who may see money"
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -76,8 +76,14 @@ CHANGES = [
     "end_user_id = 'somebody else'",
     "end_user_id = ''",
     *(f"{name} = gen_random_uuid()" for name in sorted(REFERENCES - {"end_user_id"})),
-    f"{ERASED}, cost_micros = 0",
-    f"{ERASED}, created_at = now() + interval '1 day'",
+    "user_id = NULL",
+    "key_id = NULL",
+    "user_id = NULL, key_id = NULL, source = 'erased:' || id",
+    "reason = ''",
+    "source = 'erased:' || id",
+    ERASED,
+    f"{ERASED}, source = 'erased:' || id, cost_micros = 0",
+    f"{ERASED}, source = 'erased:' || id, created_at = now() + interval '1 day'",
 ]
 
 
@@ -121,6 +127,13 @@ def test_erasing_takes_the_person_and_leaves_the_figures(line: LedgerEntry) -> N
     assert stored(line) == before | gone
     for change in ("user_id = gen_random_uuid()", "source = 'turn:1'", "reason = 'x'"):
         assert refused(f"UPDATE billing_ledgerentry SET {change}"), "what is erased does not come back"
+
+
+@pytest.mark.parametrize("name", ["end_user_id", "thread_id", "turn_id", "actor_id"])
+def test_who_or_what_is_gone_before_the_account_can_be_taken_out_by_itself(line: LedgerEntry, name: str) -> None:
+    before = stored(line)
+    assert sql(f"UPDATE billing_ledgerentry SET {name} = NULL WHERE id = %s", line.pk) == 1
+    assert stored(line) == before | {name: None}
 
 
 def test_a_closed_account_leaves_its_lines_without_a_trace_of_the_person(line: LedgerEntry, owner: User, stranger: User) -> None:

@@ -113,7 +113,7 @@ def test_a_new_user_adds_money_and_takes_a_plan(world: World, shop: Stack, fake:
     expect(page.locator(".badge")).to_have_text("Your plan")
     pictures(page, "plans")
     page.goto("/billing/invoices/")
-    expect(page.locator("tbody tr")).to_have_count(2)
+    expect(page.locator(".bill")).to_have_count(2)
     pictures(page, "invoices")
 
     page.goto("/billing/")

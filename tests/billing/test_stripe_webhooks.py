@@ -107,9 +107,13 @@ def killing(after: int) -> Callable[..., Any]:
     left = itertools.count(after, -1)
 
     def wrapper(execute: Callable[..., Any], sql: str, *args: Any) -> Any:
-        if not sql.startswith("ROLLBACK") and next(left) <= 0:
+        undoing = sql.startswith("ROLLBACK") or (sql.startswith("RELEASE") and len(deaths) > 0)
+        if not undoing and next(left) <= 0:
+            deaths.append(sql)
             raise KilledError
         return execute(sql, *args)
+
+    deaths: list[str] = []
 
     return wrapper
 
