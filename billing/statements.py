@@ -57,15 +57,16 @@ ADMIT_PARTS = f"""ask AS MATERIALIZED (
 ), {_GRANT}, hold AS ({_HOLD})"""
 
 # A whole hold in one statement, new or in place of the turn's own: what that one holds counts as left. Nothing changes when
-# both gates together have not enough.
+# both gates together have not enough, or the hold is a line already: whoever asks then has lost the turn.
 RESERVE = f"""
 WITH old AS MATERIALIZED (
-    SELECT CASE WHEN r.state = 'held' THEN r.amount_micros ELSE 0 END AS micros
+    SELECT r.state, CASE WHEN r.state = 'held' THEN r.amount_micros ELSE 0 END AS micros
     FROM billing_reservation r WHERE r.id = %(hold)s FOR UPDATE
 ), ask AS MATERIALIZED (
     SELECT %(hold)s::uuid AS hold_id, %(user)s::uuid AS user_id, %(key)s::uuid AS key_id, %(input_tokens)s::int AS tokens,
         %(max_tokens)s::int AS max_tokens, %(fewest)s::int AS fewest, coalesce((SELECT micros FROM old), 0)::bigint AS before,
         %(so_far)s::bigint AS so_far
+    WHERE NOT EXISTS (SELECT 1 FROM old WHERE state = 'settled')
 ), {_GRANT}, version AS (
     INSERT INTO billing_priceversion (id, model, price, created_at) VALUES (%(price_version)s, %(model)s, %(price)s, now())
     ON CONFLICT (id) DO NOTHING
