@@ -9,43 +9,46 @@ asking for), before (micros that the hold has already) and so_far (micros that e
 """
 
 # LEAST passes over what is empty, and what is left of an unlimited budget is empty.
-# A hold shrinks to what both gates have left, and the output with it, down to `fewest`; below that nothing is held.
+# A hold shrinks to what both gates have left, and the output with it, down to `fewest`; below that `micros` is empty and nothing
+# is held. Both rows are locked when they are updated, so one UPDATE may take them in any order.
 _GRANT = """account AS MATERIALIZED (
-    SELECT b.id, b.limit_micros, b.spent_micros, b.reserved_micros, b.limit_micros - b.spent_micros - b.reserved_micros AS left_micros
-    FROM billing_budget b, ask WHERE b.user_id = ask.user_id FOR NO KEY UPDATE OF b
+    SELECT b.id, b.limit_micros, b.spent_micros, b.reserved_micros FROM billing_budget b, ask
+    WHERE b.user_id = ask.user_id FOR NO KEY UPDATE OF b
 ), cap AS MATERIALIZED (
-    SELECT b.id, b.limit_micros, b.spent_micros, b.reserved_micros, b.limit_micros - b.spent_micros - b.reserved_micros AS left_micros
-    FROM account, ask, billing_budget b WHERE b.key_id = ask.key_id FOR NO KEY UPDATE OF b
+    SELECT b.id, b.limit_micros, b.spent_micros, b.reserved_micros FROM account, ask, billing_budget b
+    WHERE b.key_id = ask.key_id FOR NO KEY UPDATE OF b
 ), bill AS MATERIALIZED (
-    SELECT account.id AS account_id, cap.id AS cap_id, account.left_micros + before AS left_micros, cap.left_micros + before AS cap_left,
-        hold_id, tokens, max_tokens, before, so_far + tokens * %(input_rate)s::numeric AS fixed,
-        ceil(so_far + tokens * %(input_rate)s::numeric + max_tokens * %(output_rate)s::numeric)::bigint AS whole,
-        ceil(so_far + tokens * %(input_rate)s::numeric + fewest * %(output_rate)s::numeric)::bigint AS least_micros
-    FROM account CROSS JOIN ask LEFT JOIN cap ON true WHERE ask.key_id IS NULL OR cap.id IS NOT NULL
-), granted AS MATERIALIZED (
-    SELECT bill.*, least(whole, left_micros, cap_left) AS micros,
-        CASE WHEN least(whole, left_micros, cap_left) = whole THEN max_tokens
-            ELSE least(max_tokens, floor((least(left_micros, cap_left) - fixed) / nullif(%(output_rate)s::numeric, 0)))::int END AS output
-    FROM bill WHERE least(whole, left_micros, cap_left) >= least_micros
+    SELECT bill.*,
+        CASE WHEN most >= least_micros AND account_id IS NOT NULL AND (key_id IS NULL OR cap_id IS NOT NULL) THEN most END AS micros,
+        CASE WHEN most = whole THEN max_tokens
+            ELSE least(max_tokens, floor((most - fixed) / nullif(%(output_rate)s::numeric, 0)))::int END AS output
+    FROM (
+        SELECT ask.*, least(whole, account.limit_micros - account.spent_micros - account.reserved_micros + before,
+                cap.limit_micros - cap.spent_micros - cap.reserved_micros + before) AS most,
+            ceil(fixed + fewest * %(output_rate)s::numeric)::bigint AS least_micros, account.id AS account_id, cap.id AS cap_id,
+            account.limit_micros AS account_limit, account.spent_micros AS account_spent, account.reserved_micros AS account_reserved,
+            cap.limit_micros AS cap_limit, cap.spent_micros AS cap_spent, cap.reserved_micros AS cap_reserved
+        FROM (
+            SELECT ask.*, so_far + tokens * %(input_rate)s::numeric AS fixed,
+                ceil(so_far + tokens * %(input_rate)s::numeric + max_tokens * %(output_rate)s::numeric)::bigint AS whole
+            FROM ask
+        ) ask LEFT JOIN account ON true LEFT JOIN cap ON true
+    ) bill
 ), taken AS (
-    UPDATE billing_budget b SET reserved_micros = b.reserved_micros + granted.micros - granted.before
-    FROM granted WHERE b.id = granted.account_id RETURNING b.id
-), taken_of_key AS (
-    UPDATE billing_budget b SET reserved_micros = b.reserved_micros + granted.micros - granted.before
-    FROM granted, taken WHERE b.id = granted.cap_id
+    UPDATE billing_budget b SET reserved_micros = b.reserved_micros + bill.micros - bill.before
+    FROM bill WHERE b.id = ANY (ARRAY[bill.account_id, bill.cap_id]) AND bill.micros IS NOT NULL
 )"""
 
 _HOLD = """INSERT INTO billing_reservation (id, kind, account_id, key_id, amount_micros, max_tokens, input_tokens, context_tokens,
         price_version_id, state, lease_until, created_at)
     SELECT hold_id, %(hold_kind)s, account_id, cap_id, micros, output, tokens, tokens, %(price_version)s, 'held',
         now() + %(hold_lease)s::interval, now()
-    FROM granted"""
+    FROM bill WHERE micros IS NOT NULL"""
 
-# The fields of `gates.Grant`.
-GRANT = """(SELECT micros FROM granted), (SELECT output FROM granted), (SELECT least_micros FROM bill),
-    (SELECT key_id FROM ask), (SELECT id FROM account), (SELECT id FROM cap),
-    (SELECT limit_micros FROM account), (SELECT spent_micros FROM account), (SELECT reserved_micros FROM account),
-    (SELECT limit_micros FROM cap), (SELECT spent_micros FROM cap), (SELECT reserved_micros FROM cap)"""
+# The fields of `gates.Grant`; ends the statement.
+GRANT = """bill.micros, bill.output, bill.least_micros, bill.key_id, bill.account_id, bill.cap_id,
+    bill.account_limit, bill.account_spent, bill.account_reserved, bill.cap_limit, bill.cap_spent, bill.cap_reserved
+FROM (SELECT 1) one LEFT JOIN bill ON true"""
 
 # For the statement that admits a turn, behind its CTE `turn` (id, key_id, parent_id).
 # The hold of the turn before knows how long the conversation can be by now.
@@ -57,15 +60,16 @@ ADMIT_PARTS = f"""ask AS MATERIALIZED (
 ), {_GRANT}, hold AS ({_HOLD})"""
 
 # A whole hold in one statement, new or in place of the turn's own: what that one holds counts as left. Nothing changes when
-# both gates together have not enough.
+# both gates together have not enough, or the hold is a line already: whoever asks then has lost the turn.
 RESERVE = f"""
 WITH old AS MATERIALIZED (
-    SELECT CASE WHEN r.state = 'held' THEN r.amount_micros ELSE 0 END AS micros
+    SELECT r.state, CASE WHEN r.state = 'held' THEN r.amount_micros ELSE 0 END AS micros
     FROM billing_reservation r WHERE r.id = %(hold)s FOR UPDATE
 ), ask AS MATERIALIZED (
     SELECT %(hold)s::uuid AS hold_id, %(user)s::uuid AS user_id, %(key)s::uuid AS key_id, %(input_tokens)s::int AS tokens,
         %(max_tokens)s::int AS max_tokens, %(fewest)s::int AS fewest, coalesce((SELECT micros FROM old), 0)::bigint AS before,
         %(so_far)s::bigint AS so_far
+    WHERE NOT EXISTS (SELECT 1 FROM old WHERE state = 'settled')
 ), {_GRANT}, version AS (
     INSERT INTO billing_priceversion (id, model, price, created_at) VALUES (%(price_version)s, %(model)s, %(price)s, now())
     ON CONFLICT (id) DO NOTHING

@@ -103,6 +103,8 @@ DATABASES: dict[str, Any] = {
     # Each web thread keeps one connection; a dead one is found before it is used, not by a failed request.
     "default": dj_database_url.parse(DATABASE_URL or "postgresql:///chatai", conn_max_age=600, conn_health_checks=True),
 }
+# Statements that ask for it are prepared by the server; without a threshold none ever would be, with a low one all of Django's.
+DATABASES["default"]["OPTIONS"] = {**DATABASES["default"].get("OPTIONS", {}), "prepare_threshold": 1_000_000_000}
 CHANNEL_LAYERS: dict[str, Any] = {
     "default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [REDIS_URL or "redis://127.0.0.1:6379"]}}
 }

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from io import StringIO
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -161,6 +162,15 @@ def test_a_long_prompt_may_be_charged_by_either_tier_and_by_nothing_else(line: L
     assert long.cost_micros == 150 * 6 + 2 * 30
     sql("UPDATE billing_ledgerentry SET cost_micros = 479 WHERE id = %s", long.pk)
     assert told()[0] == f"line {long.pk} ({long.source}): 479 is charged, its tokens cost 480 to 960"
+
+
+def test_a_hold_that_is_a_line_already_is_not_held_again(line: LedgerEntry, owner: User) -> None:
+    """As a process tries that lost its turn to another one, which finished it."""
+    settled = UUID(line.source.removeprefix("title:"))
+    grant = actions.reserve_side_call(SideCall("title", owner.pk, None, None, "demo", "demo", PRICE, 200, 50, id=settled))
+    assert grant.micros is None
+    assert Reservation.objects.get(pk=settled).state == "settled"
+    assert told() == []
 
 
 def test_an_unknown_price_is_named(line: LedgerEntry, past_the_guard: None) -> None:

@@ -28,7 +28,7 @@ from tests.running import database_url
 POSTINGS = int(os.environ.get("POSTINGS", "3000"))
 PROCESSES = 4
 SHOCKS = 25  # a process killed or a connection cut so many times, whatever the number of postings
-SECONDS = 60 + POSTINGS / 100  # no bar: only that a test which hangs ends
+SECONDS = 120 + POSTINGS / 20  # no bar: only that a test which hangs ends
 ROOT: Path = settings.BASE_DIR
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True), pytest.mark.timeout(SECONDS + 60)]

@@ -28,13 +28,13 @@ def test_an_idempotency_key_gives_the_same_answer_and_refuses_another_question(s
 
 
 def test_what_is_missing_unknown_or_not_allowed_is_an_error(stripe: FakeStripe, customer: str) -> None:
-    asks: list[tuple[Callable[[], object], str]] = [
+    asked: list[tuple[Callable[[], object], str]] = [
         (lambda: v1().payment_intents.retrieve("pi_none"), "No such payment_intent"),
         (lambda: v1().charges.list({"custommer": customer}), "unknown parameter: custommer"),
         (lambda: v1().refunds.create({"payment_intent": "pi_none"}), "No such payment_intent"),
         (lambda: v1().payouts.list(), "Unrecognized request URL"),
     ]
-    for ask, said in asks:
+    for ask, said in asked:
         with pytest.raises(PaymentsError, match=said), asking("something"):
             ask()
 
