@@ -69,7 +69,6 @@ def stop_first(user: User, thread_id: UUID, before: int | None = None) -> None:
             if first is not None and (before is None or first.number < before):
                 end_queued(thread, first.pk)
             return
-    # Without the thread's lock: whoever finishes a turn locks the turn first.
     if before is None or Turn.objects.filter(pk=thread.active_turn_id, number__lt=before).exists():
         request_stop(thread.active_turn_id)
 

@@ -143,14 +143,17 @@ JOIN (
 ON CONFLICT DO NOTHING
 """
 
-# Settles what the turn has cost too.
+# Settles what the turn has cost too. The thread is locked before the turn, as by a send: one that repeats the turn's request id waits
+# for the turn's row with the thread locked.
 FINISH = f"""
-WITH turn AS (
-    UPDATE threads_turn SET status = %(status)s, error_kind = %(error_kind)s, error_message = %(error_message)s,
+WITH locked AS MATERIALIZED (
+    SELECT id FROM threads_thread WHERE id = %(thread)s FOR NO KEY UPDATE
+), turn AS (
+    UPDATE threads_turn t SET status = %(status)s, error_kind = %(error_kind)s, error_message = %(error_message)s,
         retry_after = %(retry_after)s, usage = %(usage)s, cost_micros = %(cost)s, first_token_at = %(first_token_at)s,
         finished_at = now(), changed_at = now(), lease_until = NULL, outline = %(outline)s
-    WHERE id = %(turn)s AND epoch = %(epoch)s AND status = 'running' AND lease_until > now()
-    RETURNING id, thread_id, key_id, ring, epoch
+    FROM locked WHERE t.id = %(turn)s AND t.thread_id = locked.id AND epoch = %(epoch)s AND status = 'running' AND lease_until > now()
+    RETURNING t.id, thread_id, key_id, ring, epoch
 ), answer AS (
     UPDATE threads_message m SET content = %(content)s, status = %(message_status)s, model = %(model)s,
         stop_reason = %(stop_reason)s, usage = %(usage)s, cost_micros = %(cost)s

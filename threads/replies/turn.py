@@ -174,6 +174,7 @@ class LiveTurn:
             self.line.outline.add(event)
         values = money | {
             "turn": self.claimed.id,
+            "thread": self.claimed.thread_id,
             "answer": self.claimed.answer_id,
             "status": ending,
             "message_status": "complete" if ending == "done" else ending,
