@@ -46,6 +46,7 @@ class Stream:
     times: dict[str, int]
     over: asyncio.Event = field(default_factory=asyncio.Event)
     position: int = 0
+    written: int | None = None  # steps, when the caller hung up
     dropped: bool = False
 
 
@@ -201,14 +202,15 @@ class Server:
         except asyncio.CancelledError:
             self.closed_by_client += 1
             stream.times["closed_ns"] = time.monotonic_ns()
-            stream.position = len(stream.steps)
+            stream.written, stream.position = stream.position, len(stream.steps)
             raise
         finally:
             self.open -= 1
             words = len(script.words())
             stop = failure_at(script, words)
-            written = min(stream.position, words if stop is None else stop)  # each step is one token, up to the closing frames
-            self.used.append({"id": script.id, "input_tokens": input_tokens, "output_tokens": written})
+            steps_written = stream.position if stream.written is None else stream.written
+            tokens = min(steps_written, words if stop is None else stop)  # each step is one, up to the closing frames
+            self.used.append({"id": script.id, "input_tokens": input_tokens, "output_tokens": tokens})
 
     async def forever(self) -> None:
         await asyncio.Event().wait()

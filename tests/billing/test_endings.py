@@ -31,11 +31,11 @@ ROUNDS = int(os.environ.get("MONEY_ROUNDS", "40"))
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 
 SENDERS = 8
-TOKENS = 60
+TOKENS = 300
+TEXT = ("the cat and the dog ran far out and sat " * TOKENS)[: 4 * TOKENS - 1]  # tokens as long as providers' are on the average
 MODELS = ("claude-haiku-4-5", "gpt-5-4-mini")  # the first continues a partial answer, the second ends as interrupted
 ENDINGS = ("done", "stopped", "left", "killed", "failed", "withdrawn")
 FAILURES = ("cut={at}", "malformed={at}", "error_in_200 after={at} error=overloaded_error", "hang=mid after={at}", "status=529", "no_usage")
-FILLER = "The harbour was quiet that morning, and the boats lay still. " * 40
 CAP = 2_000_000  # micro-dollars; far more than one sender's turns cost, and far less than what leaked holds would add up to
 
 
@@ -59,13 +59,13 @@ class Storm:
         return user
 
     def turn(self, caller: Caller, dice: random.Random) -> None:
-        ending, model, at = dice.choice(ENDINGS), dice.choice(MODELS), dice.randint(1, TOKENS - 5)
-        script = f"tokens={TOKENS} delay=15 id={(mark := uuid4().hex)}"
+        ending, model, at = dice.choice(ENDINGS), dice.choice(MODELS), dice.randint(1, TOKENS - 20)
+        script = f"id={(mark := uuid4().hex)} delay=15 text='{TEXT}'"
         self.endings[mark] = f"{ending} {model}"
         if ending == "failed":
             script += " " + dice.choice(FAILURES).format(at=at)
         thread_id = caller.thread()
-        with caller.stream(thread_id, f"{FILLER}[[{script}]]", model=model) as stream:
+        with caller.stream(thread_id, f"[[{script}]]", model=model) as stream:
             if stream.status == 402:
                 self.refused += 1
             if stream.status != 200:
@@ -91,7 +91,7 @@ class Storm:
                 return
 
     def withdraw(self, caller: Caller, thread_id: str, model: str) -> None:
-        with caller.stream(thread_id, f"{FILLER}[[tokens=2]]", model=model) as queued:
+        with caller.stream(thread_id, "[[tokens=2]]", model=model) as queued:
             self.refused += queued.status == 402
             if queued.status == 200:
                 caller.post(f"/v1/threads/{thread_id}/turns/{queued.headers['x-qlaud-turn-id']}/stop")
@@ -110,7 +110,7 @@ def storm(bank: Stack, books: None) -> Iterator[Storm]:
 
 def script_of(turn: Turn) -> str:
     question = Message.objects.get(turn=turn, role="user").content[0]["text"]
-    return str(question.partition(" id=")[2].partition("]")[0].partition(" ")[0])
+    return str(question.partition("[[id=")[2].partition(" ")[0])
 
 
 def test_every_ending_is_paid_for_and_nothing_stays_held(storm: Storm, bank: Stack) -> None:
