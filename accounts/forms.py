@@ -61,10 +61,11 @@ class ChatForm(UserForm):
 
     class Meta:
         model = User
-        fields: ClassVar = ["default_model", "custom_instructions"]
-        labels: ClassVar = {"custom_instructions": "Instructions for every chat"}
+        fields: ClassVar = ["default_model", "custom_instructions", "side_calls"]
+        labels: ClassVar = {"custom_instructions": "Instructions for every chat", "side_calls": "Name and summarise chats with a model"}
         help_texts: ClassVar = {
-            "custom_instructions": "What should the assistant know about you, and how should it answer? Sent along with every message."
+            "custom_instructions": "What should the assistant know about you, and how should it answer? Sent along with every message.",
+            "side_calls": "Costs a little. Without it a chat is called by its first words, and of a very long one the start is forgotten.",
         }
         widgets: ClassVar = {"custom_instructions": forms.Textarea(attrs={"rows": 8})}
 

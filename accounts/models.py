@@ -44,6 +44,7 @@ class User(AbstractUser):
     theme = models.CharField(max_length=8, choices=Theme, default=Theme.SYSTEM)
     default_model = models.CharField(max_length=100, blank=True)
     custom_instructions = models.TextField(max_length=8000, blank=True)
+    side_calls = models.BooleanField(default=True, db_default=True, help_text="Titles and summaries by a model, which the person pays for.")
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []

@@ -19,7 +19,8 @@ from bench.measures import Line
 from bench.profile import Profiler
 from bench.stack import Stack
 
-NAMES = ("first", "pages", "cpu", "crowd", "admissions", "ready")
+NAMES = ("first", "pages", "cpu", "crowd", "admissions", "money", "ready")
+SENDERS = 16
 
 
 def main() -> int:
@@ -46,16 +47,18 @@ def measure(stack: Stack, options: argparse.Namespace) -> list[Line]:
     import django
 
     django.setup()
-    from bench import people
+    from bench import money, people
     from chatai.management.commands.up import app_commands
 
     crowds = [(100, 2, 4, 100.0)] if options.quick else [(100, 3, 8, 100.0), (500, 10, 8, 500.0), (1000, 16, 8, 500.0)]
     everyone = people.make(max(streams for streams, *_ in crowds) + measures.PROBES)
     threads = {size: people.make_conversation(0, size) for size in (6, 6000)}
+    busy = money.make_account(SENDERS)
     people.settle()
+    lines = money.added(200 if options.quick else 1000) if "money" in options.only else []
     stack.start_apps(app_commands())
-    lab = Lab(stack, everyone)
-    lines = measures.memory(lab, "idle", 250)
+    lab = Lab(stack, everyone + busy)
+    lines += measures.memory(lab, "idle", 250)
     with Profiler(stack, options.profile):
         if "first" in options.only:
             lines += measures.first_token(lab, 60 if options.quick else 120)
@@ -68,7 +71,9 @@ def measure(stack: Stack, options: argparse.Namespace) -> list[Line]:
                 lines += measures.crowd(lab, *crowd)
             lines += measures.memory(lab, "after the crowd")
         if "admissions" in options.only:
-            lines += measures.admissions(lab, 16, 3 if options.quick else 5)
+            lines += measures.admissions(lab, SENDERS, 3 if options.quick else 5)
+        if "money" in options.only:
+            lines += measures.busy_account(lab, [len(everyone) + number for number in range(SENDERS)], 3 if options.quick else 10)
     lines.append(Line("tokens missing, doubled or out of order", len(lab.problems), "streams", f"of {lab.streams:,}", 0))
     codes = ", ".join(f"{count} with {code}" for code, count in lab.closed.items())
     lines.append(Line("sockets closed by the server", lab.closed.total(), "", codes, 0))

@@ -147,6 +147,13 @@ def admissions(lab: Lab, people: int, seconds: float) -> list[Line]:
     return [Line(f"admissions, {people} senders", result["sent"] / seconds, "/s", f"{result['refused']} refused", raw=result)]
 
 
+def busy_account(lab: Lab, people: list[int], seconds: float) -> list[Line]:
+    """The same by one account in as many conversations: each send waits for the budget that all of them share."""
+    result = lab.do("admissions", people=people, seconds=seconds)
+    told = f"{len(people)} senders, {result['refused']} refused"
+    return [Line("admissions of one account", result["sent"] / seconds, "/s", told, 200, at_least=True, raw=result)]
+
+
 def memory(lab: Lab, when: str, bar: float | None = None) -> list[Line]:
     sizes = lab.stack.memory()
     both = sizes["web"] + sizes["replies"]

@@ -15,6 +15,7 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts.models import User
+from billing.models import Budget
 from threads.models import Message, Thread, Turn
 
 QUESTION = "How do I keep a sourdough starter alive while I am away for two weeks in the summer?"
@@ -28,10 +29,11 @@ A stiff starter keeps longer than a wet one, because the bacteria work more slow
 four, expect to feed it three or four times before it rises as it did."""
 
 
-def make(count: int) -> list[dict[str, str]]:
+def make(count: int, address: str = "person{}@bench.invalid") -> list[dict[str, str]]:
     """`count` people as the load generator needs them."""
     password = make_password(None)
-    users = User.objects.bulk_create([User(email=f"person{number}@bench.invalid", password=password) for number in range(count)])
+    users = User.objects.bulk_create([User(email=address.format(number), password=password) for number in range(count)])
+    Budget.objects.bulk_create([Budget(user=user) for user in users])  # without a limit: a long run must not end for want of money
     threads = Thread.objects.bulk_create(
         [Thread(user=user, title=f"Talk {number}", title_source=Thread.TitleSource.USER) for number, user in enumerate(users)]
     )

@@ -2,9 +2,9 @@
 
     python -m bench.provider --port 9000 [--delay-ms 20] [--tokens 60]
 
-`/v1/messages`, `/v1/chat/completions`, `/v1/models`; `/_stats?id=X` (times of that request), `/_stats` (totals), and with
-`?bodies=n` the newest requests. Scripts: see `bench.script`. In a test: `server = await start()`, then `server.base_url`,
-`server.requests`, `await server.close()`.
+`/v1/messages`, `/v1/chat/completions`, `/v1/models`; `/_stats?id=X` (times of that request), `/_stats` (totals), with `?bodies=n` the
+newest requests, and `/_used` (what each answer is to be paid for: tokens in, and those of the text that were written). Scripts: see
+`bench.script`. In a test: `server = await start()`, then `server.base_url`, `server.requests`, `await server.close()`.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from typing import Any, cast
 
 from aiohttp import web
 
-from bench.protocols import Anthropic, Dialect, OpenAI, Step, steps
+from bench.protocols import Anthropic, Dialect, OpenAI, Step, failure_at, steps
 from bench.script import Script, ScriptError, parse
 
 TICK = 0.001  # seconds; timers of all streams are merged into ticks
@@ -46,6 +46,7 @@ class Stream:
     times: dict[str, int]
     over: asyncio.Event = field(default_factory=asyncio.Event)
     position: int = 0
+    written: int | None = None  # steps, when the caller hung up
     dropped: bool = False
 
 
@@ -106,6 +107,7 @@ class Server:
         self.requests: deque[Seen] = deque(maxlen=KEEP)
         self.times: dict[str, dict[str, int]] = {}
         self.attempts: Counter[str] = Counter()
+        self.used: deque[dict[str, Any]] = deque(maxlen=KEEP)
         self.open = self.peak = self.closed_by_client = 0
         self.base_url = ""
         self.ticker = Ticker()
@@ -114,6 +116,7 @@ class Server:
         app.router.add_post("/v1/chat/completions", self.completions)
         app.router.add_get("/v1/models", self.models)
         app.router.add_get("/_stats", self.stats)
+        app.router.add_get("/_used", self.uses)
         self.runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.2)
 
     async def listen(self, host: str, port: int) -> None:
@@ -144,6 +147,9 @@ class Server:
             newest = [seen.body for seen in self.requests][-int(request.query["bodies"]) :]
             return web.json_response({**counts, "bodies": newest})
         return web.json_response({**counts, "times": self.times} if "times" in request.query else counts)
+
+    async def uses(self, request: web.Request) -> web.Response:
+        return web.json_response(list(self.used))
 
     async def answer(self, request: web.Request, dialect: Dialect) -> web.StreamResponse:
         key = request.headers.get("x-api-key") or request.headers.get("authorization", "").removeprefix("Bearer ")
@@ -196,10 +202,15 @@ class Server:
         except asyncio.CancelledError:
             self.closed_by_client += 1
             stream.times["closed_ns"] = time.monotonic_ns()
-            stream.position = len(stream.steps)
+            stream.written, stream.position = stream.position, len(stream.steps)
             raise
         finally:
             self.open -= 1
+            words = len(script.words())
+            stop = failure_at(script, words)
+            steps_written = stream.position if stream.written is None else stream.written
+            tokens = min(steps_written, words if stop is None else stop)  # each step is one, up to the closing frames
+            self.used.append({"id": script.id, "input_tokens": input_tokens, "output_tokens": tokens})
 
     async def forever(self) -> None:
         await asyncio.Event().wait()

@@ -1,5 +1,7 @@
 """What tokens cost: pure arithmetic in integer micro-dollars."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
@@ -14,6 +16,21 @@ KINDS = {
 
 
 def cost_micros(usage: Mapping[str, Any], price: Mapping[str, str]) -> int:
-    """Cost in micro-dollars, rounded up once at the end. Raises KeyError for a price that is missing: nothing is free by accident."""
-    total = sum((Decimal(usage.get(tokens) or 0) * Decimal(price[kind]) for tokens, kind in KINDS.items() if usage.get(tokens)), Decimal(0))
+    """Cost of one call in micro-dollars, rounded up once at the end. Raises KeyError for a price that is missing: nothing is free
+    by accident."""
+    prompt = sum(usage.get(kind) or 0 for kind in KINDS if kind != "output_tokens")
+    prefix = tier(price, prompt)
+    counted = ((usage[tokens], prefix + kind) for tokens, kind in KINDS.items() if usage.get(tokens))
+    total = sum((Decimal(tokens) * Decimal(price[kind]) for tokens, kind in counted), Decimal(0))
     return int(total.to_integral_value(ROUND_CEILING))
+
+
+def tier(price: Mapping[str, str], prompt_tokens: int) -> str:
+    """Prefix of the kinds that a prompt of this length is charged by: `long_` for one longer than the price's `long_above`."""
+    return "long_" if "long_above" in price and prompt_tokens > int(price["long_above"]) else ""
+
+
+def rates(price: Mapping[str, str], input_tokens: int) -> tuple[Decimal, Decimal]:
+    """Micro-dollars per token of (input, output), the dearest way the input can be counted."""
+    prefix = tier(price, input_tokens)
+    return max(Decimal(price[prefix + kind]) for kind in KINDS.values() if kind != "output"), Decimal(price[f"{prefix}output"])

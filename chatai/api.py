@@ -15,6 +15,7 @@ from ninja.renderers import BaseRenderer
 
 from accounts.access import NotAllowed, any_key
 from accounts.api import router as keys_router
+from billing.api import router as usage_router
 from chatai.edge import FAULT, TOO_LARGE
 from chatai.lib.border import BadBody, read_json
 from chatai.lib.wire import HEADER_TRACE, error_body
@@ -75,10 +76,11 @@ api.add_router("/keys", keys_router)
 api.add_router("", threads_router)
 api.add_router("", messages_router)
 api.add_router("", models_router)
+api.add_router("", usage_router)
 
 
-def _refuse(request: HttpRequest, status: int, message: str, kind: str = "", retry_after: int | None = None) -> HttpResponse:
-    response = api.create_response(request, error_body(status, message, kind), status=status)
+def _refuse(request: HttpRequest, status: int, message: str, kind: str = "", retry_after: int | None = None, **facts: Any) -> HttpResponse:
+    response = api.create_response(request, error_body(status, message, kind, **facts), status=status)
     if retry_after is not None:
         response["Retry-After"] = str(retry_after)
     return response
@@ -91,7 +93,7 @@ def _not_allowed(request: HttpRequest, error: NotAllowed) -> HttpResponse:
 
 @api.exception_handler(Refused)
 def _refused(request: HttpRequest, error: Refused) -> HttpResponse:
-    return _refuse(request, error.status, error.message, error.kind, error.retry_after)
+    return _refuse(request, error.status, error.message, error.kind, error.retry_after, **error.facts)
 
 
 @api.exception_handler(HttpError)

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError
 
+from billing import plans
 from chatai.lib import env
 from threads.providers import catalog
 
@@ -56,9 +57,25 @@ def _everywhere() -> Iterator[CheckMessage]:
     if settings.FILES_STORAGE == "disk" and settings.EPHEMERAL_DISK:
         hint = "This host empties its disk at every restart, and its processes do not share one. Unset FILES_STORAGE."
         yield Error("Images and documents would be lost: FILES_STORAGE is disk.", hint=hint, id="chatai.E006")
+    yield from _payments()
     if settings.DEBUG and set(settings.ALLOWED_HOSTS) - set(settings.LOCAL_HOSTS):
         hint = "An error page shows code and settings to whoever finds one."
         yield Warning("DEBUG is on for a host that others can reach.", hint=hint, id="chatai.W020")
+
+
+def _payments() -> Iterator[CheckMessage]:
+    try:
+        plans.top_ups()
+    except ValueError as error:
+        yield Error(f"TOP_UP_AMOUNTS_USD has {error!s}.", hint="Amounts in dollars and whole cents, such as 5,10,25.", id="chatai.E007")
+    try:
+        plans.offered()
+    except ValueError as error:
+        hint = "Each plan is name:price_id:usd, such as Monthly:price_1abc:25."
+        yield Error(f"BILLING_PLANS has {error!s}.", hint=hint, id="chatai.E008")
+    if settings.STRIPE_SECRET_KEY and not settings.STRIPE_WEBHOOK_SECRETS:
+        hint = "Refunds and disputes are only noticed within ten minutes, by the worker. See docs/operations.md."
+        yield Warning("STRIPE_WEBHOOK_SECRET is not set.", hint=hint, id="chatai.W026")
 
 
 def _unsafe_in_production() -> Iterator[CheckMessage]:

@@ -24,6 +24,7 @@ from prometheus_client.registry import Collector
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from billing.models import LedgerCheck
 from threads.models import Runner, Turn
 
 CHECK_SECONDS = 2  # for each connection and each answer
@@ -118,7 +119,7 @@ def _redis_check() -> Check:
 @cache
 def _registry() -> CollectorRegistry:
     registry = CollectorRegistry()
-    for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR, Conversations()):
+    for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR, Conversations(), Ledger()):
         registry.register(collector)
     return registry
 
@@ -146,3 +147,17 @@ class Conversations(Collector):
         for status in Turn.Status.values:
             outcomes.add_metric([status], recent.get(status, 0))
         yield outcomes
+
+
+class Ledger(Collector):
+    """What the last proof of the ledger found; nothing before the first one."""
+
+    def describe(self) -> Iterator[Metric]:
+        return iter(())
+
+    def collect(self) -> Iterator[Metric]:
+        last = LedgerCheck.objects.order_by("-checked_at").first()
+        if last is not None:
+            yield GaugeMetricFamily("chatai_ledger_differences", "What the last proof could not explain.", last.differences)
+            checked = last.checked_at.timestamp()
+            yield GaugeMetricFamily("chatai_ledger_checked_timestamp_seconds", "When the ledger was proved last.", checked)

@@ -28,7 +28,8 @@ class SecurityHeaders:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
-        self.policy = POLICY.replace("form-action 'self'", " ".join(("form-action 'self'", *settings.SOCIAL_ORIGINS)))
+        hosted = settings.STRIPE_PAGES if settings.STRIPE_SECRET_KEY else []
+        self.policy = POLICY.replace("form-action 'self'", " ".join(("form-action 'self'", *settings.SOCIAL_ORIGINS, *hosted)))
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)

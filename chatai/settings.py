@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import dj_database_url
+from celery.schedules import crontab
 
 from chatai.lib import env, mail
 
@@ -38,6 +39,7 @@ SITE_NAME = env.text("SITE_NAME", "chatai")
 
 INSTALLED_APPS = [
     "accounts",
+    "billing",
     "threads",
     "chatai",
     "allauth",
@@ -101,6 +103,8 @@ DATABASES: dict[str, Any] = {
     # Each web thread keeps one connection; a dead one is found before it is used, not by a failed request.
     "default": dj_database_url.parse(DATABASE_URL or "postgresql:///chatai", conn_max_age=600, conn_health_checks=True),
 }
+# Statements that ask for it are prepared by the server; without a threshold none ever would be, with a low one all of Django's.
+DATABASES["default"]["OPTIONS"] = {**DATABASES["default"].get("OPTIONS", {}), "prepare_threshold": 1_000_000_000}
 CHANNEL_LAYERS: dict[str, Any] = {
     "default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [REDIS_URL or "redis://127.0.0.1:6379"]}}
 }
@@ -135,6 +139,18 @@ ADMIN_PASSWORD = env.text("ADMIN_PASSWORD")
 EMAIL_URL = env.text("EMAIL_URL")
 globals().update(mail.settings_for(EMAIL_URL))
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("DEFAULT_FROM_EMAIL", f"{SITE_NAME} <no-reply@{ALLOWED_HOSTS[0].lstrip('.*')}>")
+
+# --- Payments ---------------------------------------------------------------------------------------------------------
+STRIPE_SECRET_KEY = env.text("STRIPE_SECRET_KEY")
+STRIPE_WEBHOOK_SECRETS = env.words("STRIPE_WEBHOOK_SECRET")
+STRIPE_API_BASE = env.url("STRIPE_API_BASE", "https://api.stripe.com")
+# Where Stripe's hosted pages are: browsers hold the redirect after a form against form-action too (see chatai/middleware.py).
+STRIPE_PAGES = env.words("STRIPE_PAGES") or (
+    ["https://checkout.stripe.com", "https://billing.stripe.com"] if STRIPE_API_BASE == "https://api.stripe.com" else [STRIPE_API_BASE]
+)
+STRIPE_METER = env.text("STRIPE_METER")
+TOP_UP_AMOUNTS_USD = env.words("TOP_UP_AMOUNTS_USD", "5,10,25,100")
+BILLING_PLANS = env.words("BILLING_PLANS")
 
 # --- Models -----------------------------------------------------------------------------------------------------------
 ANTHROPIC_API_KEYS = env.words("ANTHROPIC_API_KEY")
@@ -171,6 +187,11 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BEAT_SCHEDULE: dict[str, Any] = {
     "name forgotten threads": {"task": "threads.name_forgotten", "schedule": 60.0},
     "clean": {"task": "threads.clean", "schedule": 60.0},
+    "free holds": {"task": "threads.free_holds", "schedule": 15.0},
+    "sweep payments": {"task": "billing.sweep_payments", "schedule": 600.0},
+    "report usage": {"task": "billing.report_usage", "schedule": 60.0},
+    "soft alerts": {"task": "billing.send_alerts", "schedule": 60.0},
+    "check ledger": {"task": "billing.check_ledger", "schedule": crontab(hour=3, minute=40)},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "celerybeat-schedule")
 
@@ -205,6 +226,7 @@ LOGGING: dict[str, Any] = {
         "httpx2": {"level": "WARNING"},
         "daphne": {"level": "WARNING"},
         "celery": {"level": "INFO"},
+        "stripe": {"level": "WARNING"},
     },
 }
 

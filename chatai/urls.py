@@ -14,6 +14,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("accounts/", include("allauth.urls")),
     path("settings/", include("accounts.urls")),
+    path("billing/", include("billing.urls")),
     path("metrics", metrics),
     path("", include("threads.urls")),
 ]

@@ -160,6 +160,12 @@ class Stack:
             stats: Mapping[str, Any] = json.load(answer)
         return stats
 
+    def provider_used(self) -> list[dict[str, Any]]:
+        """The provider's own books: `id` of the script, `input_tokens`, `output_tokens` of each answer it began."""
+        with urllib.request.urlopen(f"{self.provider_url}/_used", timeout=5) as answer:
+            used: list[dict[str, Any]] = json.load(answer)
+        return used
+
     def _answers(self, url: str) -> bool:
         try:
             with urllib.request.urlopen(url, timeout=5) as answer:

@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
+from billing.actions import erase_end_user
 from chatai.lib import hints
 from chatai.lib.ids import uuid7
 from threads import branches, stopping
@@ -74,6 +75,8 @@ def delete_end_user(key: ApiKey, end_user_id: str) -> int:
     ids = list(Thread.objects.for_key(key).filter(end_user_id=end_user_id).values_list("pk", flat=True))
     for thread_id in ids:
         delete_thread(key.user, thread_id)
+    if ids:
+        erase_end_user(key.user, end_user_id)
     return len(ids)
 
 

@@ -17,11 +17,13 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from accounts.models import User
-from chatai.lib.admin import READ, BaseAdmin, IndexedSearch, ReadOnlyAdmin, as_uuid, link, record, tail
+from billing.models import LedgerEntry, Reservation
+from chatai.lib.admin import READ, BaseAdmin, IndexedSearch, ReadOnlyAdmin, as_uuid, link, money, record, tail
 from threads import trace
 from threads.curve import draw
 from threads.models import CatalogModel, Message, Runner, Thread, Turn
-from threads.templatetags.trace import money, span
+from threads.operations import PRICES
+from threads.templatetags.trace import span
 
 NEWEST_TURNS = 50
 
@@ -157,6 +159,8 @@ class TurnAdmin(ConversationAdmin):
             "tool_calls": [trace.tool_call(call) for call in obj.tool_calls.order_by("created_at")],
             "runner_seen": Runner.objects.filter(pk=obj.runner).first() if obj.runner else None,
             "options": trace.pretty(obj.options),
+            "paid": LedgerEntry.objects.for_user(obj.thread.user).filter(turn_id=obj.pk).order_by("created_at"),
+            "hold": Reservation.objects.filter(pk=obj.pk).first(),
             "siblings": {("before" if other.number < obj.number else "after"): other.pk for other in siblings},
         }
 
@@ -242,7 +246,8 @@ class CatalogModelAdmin(BaseAdmin):
     fieldsets = (
         (None, {"fields": ("slug", "label", "description", "provider", "upstream", "enabled", "position")}),
         ("Limits, in tokens", {"fields": ("context_window", "default_max_tokens", "max_output_tokens")}),
-        ("Prices, in USD per million tokens", {"fields": ("input_price", "output_price", "cache_read_price", "cache_write_price")}),
+        ("Prices, in USD per million tokens", {"fields": PRICES}),
+        ("Prices of calls with a long prompt", {"fields": ("long_above", *(f"long_{name}" for name in PRICES))}),
         ("Abilities", {"fields": ("thinking", "tools", "vision", "prefill")}),
     )
 

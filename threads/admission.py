@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -14,13 +14,18 @@ from django.db.models import Q
 from psycopg import Cursor
 from psycopg.rows import tuple_row
 
+from billing.actions import open_missing
+from billing.estimate import admit_values
+from billing.gates import Grant
+from billing.statements import ADMIT_PARTS, GRANT
 from chatai.lib import hints
 from chatai.lib.ids import uuid7
-from threads import branches, load, stopping
+from threads import branches, history, load, stopping
 from threads.blocks import Block, clean, text_of
 from threads.models import Thread, Turn
+from threads.providers.base import most_output
 from threads.providers.catalog import is_offered, model_info
-from threads.refusals import Refused, missing
+from threads.refusals import Refused, missing, unpaid
 
 if TYPE_CHECKING:
     from accounts.models import ApiKey, User
@@ -40,7 +45,8 @@ class Admission:
     position: int = 0  # turns of the thread that come before it; 0: it starts now
 
 
-ADMIT = """
+# The order of the parts is the order of their locks: the thread, then the budgets (see billing/statements.py).
+ADMIT = f"""
 WITH thread AS (
     UPDATE threads_thread SET
         turn_count = turn_count + 1, model = %(model)s, last_active_at = now(), changed_at = now(), archived_at = NULL,
@@ -52,10 +58,10 @@ WITH thread AS (
         status, epoch, attempts, runner, error_kind, error_message, usage, cost_micros, created_at, changed_at)
     SELECT %(turn)s, id, coalesce(%(key)s, key_id), turn_count,
         (SELECT p.id FROM threads_turn p WHERE p.thread_id = thread.id AND p.on_path ORDER BY p.number DESC LIMIT 1), true,
-        %(request)s, %(digest)s, %(model)s, %(options)s, %(price)s, 'queued', 0, 0, '', '', '', '{}', 0, now(), now()
+        %(request)s, %(digest)s, %(model)s, %(options)s, %(price)s, 'queued', 0, 0, '', '', '', '{{}}', 0, now(), now()
     FROM thread
     ON CONFLICT (thread_id, request_id) DO NOTHING
-    RETURNING id, thread_id
+    RETURNING id, thread_id, key_id, parent_id
 ), messages AS (
     INSERT INTO threads_message (id, thread_id, turn_id, on_path, role, content, status, model, stop_reason, cost_micros, created_at)
     SELECT m.id, turn.thread_id, turn.id, true, m.role, m.content, m.status, m.model, '', 0, now()
@@ -63,10 +69,24 @@ WITH thread AS (
         (%(question)s::uuid, 'user', %(content)s::jsonb, 'complete', ''),
         (%(answer)s::uuid, 'assistant', '[]'::jsonb, 'streaming', %(model)s)
     ) AS m(id, role, content, status, model)
-)
+), {ADMIT_PARTS}
 SELECT (SELECT turn_count FROM thread), (SELECT count(*) FROM turn), (SELECT active_turn_id FROM thread),
-    (SELECT count(*) FROM threads_turn WHERE thread_id = %(thread)s AND status = 'queued')
+    (SELECT count(*) FROM threads_turn WHERE thread_id = %(thread)s AND status = 'queued'), {GRANT}
 """
+
+
+class Outcome(NamedTuple):
+    """What ADMIT answered."""
+
+    number: int | None  # of the turn; None: no such thread
+    stored: int
+    busy_with: UUID | None  # the turn that runs
+    queued: int
+    grant: Grant
+
+
+class Unopened(Exception):  # noqa: N818 - it is put right, not reported
+    """The account or the key has no budget yet."""
 
 
 def admit_turn(
@@ -84,42 +104,57 @@ def admit_turn(
 ) -> Admission:
     """Store a question and queue its turn, once per (thread, request_id). Raises Refused.
 
-    One statement: the thread's row lock orders the sends and hands out their numbers (two when the thread is new). `key` limits
-    a standard key to its own threads. `instead_of` makes the turn a sibling of that one: the path goes through the new turn.
+    One statement: the thread's row lock orders the sends and hands out their numbers (two when the thread is new), and the most
+    that the answer can cost is held, or the send refused with 402. `key` limits a standard key to its own threads. `instead_of`
+    makes the turn a sibling of that one: the path goes through the new turn.
     """
     values = _values(user, thread_id, content, model, request_id, key, clean(options or {}))
     if load.queue_is_full():
         raise Refused(503, "overloaded_error", "Too many answers are being written right now. Try again in a moment.", load.RETRY_AFTER)
-    with transaction.atomic(), connection.cursor() as cursor:
-        if create:
-            _create_if_missing(user, thread_id)
-        if instead_of is not None:
-            branches.leave(cursor, user, thread_id, instead_of, request_id)
-        number, stored, busy_with, queued = _admit(values)
-        if number is None:
-            raise missing()
-        if not stored:
-            transaction.set_rollback(True)  # a replay changes nothing, not even the thread's place in the list
-        elif on_busy == "reject" and (busy_with is not None or queued):
-            raise Refused(409, "conflict_error", "Another message of this conversation is being answered.")
-    if not stored:
+    try:
+        outcome = _stored(user, values, create, on_busy, instead_of)
+    except Unopened as error:
+        open_missing(user, error.args[0])
+        outcome = _stored(user, values, create, on_busy, instead_of)
+    if not outcome.stored:
         return _replay(thread_id, request_id, values["digest"])
-    if on_busy == "interrupt" and (busy_with is not None or queued):
-        stopping.stop_first(user, thread_id, before=number)
+    if on_busy == "interrupt" and (outcome.busy_with is not None or outcome.queued):
+        stopping.stop_first(user, thread_id, before=outcome.number)
     hints.announce("replies", "work")
-    position = queued + (busy_with is not None)
+    position = outcome.queued + (outcome.busy_with is not None)
     if position:  # else the next thing to see is that it runs, and whoever claims it says so
         hints.announce("live", "threads", thread_id)
-    return Admission(values["turn"], thread_id, replayed=False, thread_created=create and number == 1, position=position)
+    return Admission(values["turn"], thread_id, replayed=False, thread_created=create and outcome.number == 1, position=position)
 
 
-def _admit(values: dict[str, Any]) -> tuple[int | None, int, UUID | None, int]:
-    """Number of the turn (None: no such thread), whether it was stored, the turn that runs, how many are queued.
+def _stored(user: User, values: dict[str, Any], create: bool, on_busy: OnBusy, instead_of: UUID | None) -> Outcome:
+    """The transaction of a send. Raises Refused, or Unopened; then nothing of it is there."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        if create:
+            _create_if_missing(user, values["thread"])
+        if instead_of is not None:
+            branches.leave(cursor, user, values["thread"], instead_of, values["request"])
+        outcome = _admit(values)
+        if outcome.number is None:
+            raise missing()
+        if not outcome.stored:
+            transaction.set_rollback(True)  # a replay changes nothing, not even the thread's place in the list
+        elif on_busy == "reject" and (outcome.busy_with is not None or outcome.queued):
+            raise Refused(409, "conflict_error", "Another message of this conversation is being answered.")
+        elif outcome.grant.unopened:
+            raise Unopened(outcome.grant.key_id)
+        elif outcome.grant.micros is None:
+            raise unpaid(outcome.grant.shortfall())
+    return outcome
 
-    Prepared by the server, unlike Django's own statements: planning is a fifth of its cost.
-    """
+
+def _admit(values: dict[str, Any]) -> Outcome:
+    """Prepared by the server, unlike Django's own statements: planning is a fifth of its cost."""
     with Cursor(connection.connection, row_factory=tuple_row) as cursor:
-        return cursor.execute(ADMIT, values, prepare=True).fetchone() or (None, 0, None, 0)
+        row = cursor.execute(ADMIT, values, prepare=True).fetchone()
+    assert row is not None  # it selects no table
+    number, stored, busy_with, queued, *grant = row
+    return Outcome(number, stored, busy_with, queued, Grant(*grant))
 
 
 def _values(
@@ -130,6 +165,7 @@ def _values(
     blocks = _question(content)
     if not 1 <= len(request_id) <= 255 or not request_id.isprintable():
         raise Refused(400, "invalid_request_error", "A request id has 1 to 255 printable characters.")
+    system = history.system_prompt(user.custom_instructions, options.get("system"))
     return {
         "thread": thread_id,
         "user": user.pk,
@@ -145,6 +181,7 @@ def _values(
         "content": msgspec.json.encode(blocks).decode(),
         "options": msgspec.json.encode(options).decode(),
         "price": msgspec.json.encode(info.price).decode(),
+        **admit_values(info.slug, info.price, blocks, system, options, info.context_window, most_output(info, options)),
     }
 
 

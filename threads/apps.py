@@ -11,10 +11,14 @@ class ThreadsConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts.preferences import offer_models
-        from threads import signals  # noqa: F401 - connects its receivers
+        from billing import audit as ledger
+        from billing import described as money
+        from threads import audit, described, signals  # noqa: F401 - connects its receivers
 
         post_migrate.connect(seed_catalog, sender=self)
         offer_models(choices_of_models)
+        ledger.also(audit.CHECK)
+        money.offer(described.chats, described.outcomes, described.model_names)
 
 
 def choices_of_models() -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from chatai.lib.ids import uuid7
-from threads.files import FileBytes, StoredFile
+from threads.happenings import ToolCall, TurnEvent
 from threads.operations import CatalogModel, Runner
 
 if TYPE_CHECKING:
@@ -307,56 +307,46 @@ class Compaction(models.Model):
         return f"{self.thread_id} up to #{self.through_seq}"
 
 
-class TurnEvent(models.Model):
-    """The journal: what happened in a turn, as compact JSON, in order. Partitioned by `ring` (see `replies/journal.py`).
-
-    `payload` is text, not jsonb: it goes out byte for byte, and jsonb would reorder its keys.
-    """
-
-    pk = models.CompositePrimaryKey("ring", "turn_id", "index")
-    ring = models.SmallIntegerField()
-    turn = models.ForeignKey(Turn, on_delete=models.DO_NOTHING, db_constraint=False, related_name="events", db_index=False)
-    index = models.IntegerField()
-    epoch = models.IntegerField()
-    payload = models.TextField()
-    created_at = models.DateTimeField()
-
-    class Meta:
-        db_table = "threads_turnevent"
-
-    def __str__(self) -> str:
-        return f"{self.turn_id} [{self.index}]"
+class StoredFileQuerySet(models.QuerySet["StoredFile"]):
+    def for_key(self, key: ApiKey) -> StoredFileQuerySet:
+        """Files of threads that the key sees."""
+        return self.filter(threads__in=Thread.objects.for_key(key)).distinct()
 
 
-class ToolCall(models.Model):
-    """One call of a tool by the model, recorded before it runs and completed with what came back."""
+class StoredFile(models.Model):
+    """An image or document that came with a message, kept once per account under the hash of its bytes."""
 
-    class Status(models.TextChoices):
-        PENDING = "pending", "Pending"
-        RUNNING = "running", "Running"
-        DONE = "done", "Done"
-        FAILED = "failed", "Failed"
+    class Place(models.TextChoices):
+        DISK = "disk", "Disk of the machine"
+        DATABASE = "database", "Database"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    turn = models.ForeignKey(Turn, on_delete=models.CASCADE, related_name="tool_calls")
-    tool_use_id = models.CharField(max_length=255)
-    name = models.CharField(max_length=255)
-    iteration = models.SmallIntegerField(default=1)
-    arguments = models.JSONField()
-    status = models.CharField(max_length=7, choices=Status, default=Status.PENDING)
-    result = models.JSONField(null=True, blank=True)
-    is_error = models.BooleanField(default=False)
-    attempts = models.SmallIntegerField(default=0)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="files")
+    digest = models.CharField(max_length=64, help_text="SHA-256 of the bytes, hexadecimal; the name in the storage.")
+    media_type = models.CharField(max_length=100)
+    size = models.IntegerField(help_text="Bytes.")
+    place = models.CharField(max_length=8, choices=Place, default=Place.DISK, db_default=Place.DISK, help_text="Where its bytes are.")
+    threads = models.ManyToManyField(Thread, related_name="files")
     created_at = models.DateTimeField(default=timezone.now)
-    started_at = models.DateTimeField(null=True, blank=True)
-    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = StoredFileQuerySet.as_manager()
 
     class Meta:
-        indexes = [models.Index("turn", "created_at", name="toolcall_of_turn")]
         constraints = [
-            models.UniqueConstraint("turn", "tool_use_id", name="toolcall_once"),
-            models.CheckConstraint(condition=Q(status__in=["pending", "running", "done", "failed"]), name="toolcall_status_known"),
+            models.UniqueConstraint(fields=["user", "digest"], name="file_once_per_user"),
+            models.CheckConstraint(condition=Q(size__gt=0), name="file_not_empty"),
+            models.CheckConstraint(condition=Q(place__in=["disk", "database"]), name="file_place_known"),
         ]
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.status})"
+        return f"{self.media_type} {self.digest[:12]}"
+
+
+class FileBytes(models.Model):
+    """The bytes of a file that is kept in the database; apart, so that no list of files reads them."""
+
+    file = models.OneToOneField(StoredFile, primary_key=True, on_delete=models.CASCADE, related_name="bytes")
+    content = models.BinaryField()
+
+    def __str__(self) -> str:
+        return str(self.file_id)

@@ -6,12 +6,11 @@ import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.db.models import Q
-from django.http import HttpRequest
 from django.utils import timezone
 
+from chatai.lib.zones import zone_of as zone_of
 from threads.cursors import after_thread, parse_after
 from threads.models import Thread, ThreadQuerySet
 
@@ -39,14 +38,6 @@ class Sidebar:
     def last_key(self) -> str:
         """The group that the next page goes on in."""
         return next((group.key for group in reversed(self.groups) if group.threads), "today")
-
-
-def zone_of(request: HttpRequest) -> dt.tzinfo:
-    """The person's time zone as their browser named it in a cookie; UTC until it has."""
-    try:
-        return ZoneInfo(request.COOKIES.get("tz", "UTC").replace("%2F", "/"))
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return dt.UTC
 
 
 def page_of_threads(threads: ThreadQuerySet, cursor: str = "") -> tuple[list[Thread], str]:

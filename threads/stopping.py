@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.utils import timezone
 
+from billing.actions import release
 from chatai.lib import hints
 from threads import branches
 from threads.blocks import text_of
@@ -53,6 +54,7 @@ def end_queued(thread: Thread, turn_id: UUID) -> bool:
         cursor.execute(END, {"turn": turn_id, "outline": bytes([Mark.DONE])})
         ended: bool = cursor.rowcount == 1
     if ended:
+        release(turn_id)
         transaction.on_commit(lambda: hints.announce("live", "threads", thread.pk))
         transaction.on_commit(lambda: hints.announce("replies", "work"))  # the next in line may start
     return ended
@@ -67,7 +69,6 @@ def stop_first(user: User, thread_id: UUID, before: int | None = None) -> None:
             if first is not None and (before is None or first.number < before):
                 end_queued(thread, first.pk)
             return
-    # Without the thread's lock: whoever finishes a turn locks the turn first.
     if before is None or Turn.objects.filter(pk=thread.active_turn_id, number__lt=before).exists():
         request_stop(thread.active_turn_id)
 
@@ -99,6 +100,7 @@ def withdraw(user: User, turn_id: UUID) -> str:
         text = text_of([block for message in waiting.filter(role="user") for block in message.content])
         waiting.delete()
         branches.resume(turn)
+        release(turn_id)
         Thread.objects.filter(pk=turn.thread_id).update(changed_at=now)
         transaction.on_commit(lambda: hints.announce("live", "threads", turn.thread_id))
     return text

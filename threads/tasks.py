@@ -5,7 +5,7 @@ from datetime import timedelta
 from celery import shared_task
 from django.utils import timezone
 
-from threads import cleaning, titles
+from threads import cleaning, holds, titles
 from threads.models import Thread
 
 LATE = timedelta(seconds=30)
@@ -30,3 +30,8 @@ def clean() -> None:
     cleaning.purge_deleted_turns()
     cleaning.empty_rings()
     cleaning.forget_runners()
+
+
+@shared_task(name="threads.free_holds")
+def free_holds() -> None:
+    holds.free_lost()

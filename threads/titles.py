@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from billing.actions import reserve_side_call, settle_side_call
+from billing.estimate import input_bound
+from billing.side_calls import SideCall
 from threads.actions import set_title_of_model
 from threads.blocks import Partial, text_of
 from threads.models import Message, Thread
 from threads.providers import catalog
 from threads.providers.base import ProviderError, Request
+from threads.replies.meter import CHARS_PER_TOKEN, Meter
 
 logger = logging.getLogger(__name__)
 
@@ -24,12 +28,13 @@ MOST_TOKENS = 60
 def name_thread(thread_id: str) -> None:
     """Give the thread a title unless a person did, or somebody else is at it, or it is gone."""
     taken = Thread.objects.filter(pk=thread_id, deleted_at=None, title_due=True).update(title_due=False)
-    if taken != 1:
-        return
+    thread = Thread.objects.filter(pk=thread_id).select_related("user").first() if taken == 1 else None
     info = catalog.model_info(catalog.task_model())
-    messages = list(Message.objects.filter(thread_id=thread_id, seq__isnull=False).order_by("seq")[:2])
+    if thread is None or info is None or not thread.user.side_calls:
+        return
+    messages = list(Message.objects.filter(thread=thread, seq__isnull=False).order_by("seq")[:2])
     excerpt = "\n\n".join(f"{message.role}: {text_of(message.content)[:EXCERPT]}" for message in messages)
-    if info is None or not excerpt:
+    if not excerpt:
         return
     request = Request(
         model=info,
@@ -37,8 +42,11 @@ def name_thread(thread_id: str) -> None:
         max_tokens=MOST_TOKENS,
         system=SYSTEM,
     )
+    call = _call(thread, request)
+    if reserve_side_call(call).micros is None:
+        return  # the first words stay
     try:
-        title = asyncio.run(_complete(request))
+        title = _complete(request, call)
     except ProviderError as error:
         # The first words stay; the next answer makes it due again.
         logger.warning("no title for %s: %s %s", thread_id, error.kind, error.detail)
@@ -47,11 +55,35 @@ def name_thread(thread_id: str) -> None:
         set_title_of_model(thread, title)
 
 
-async def _complete(request: Request) -> str:
-    partial = Partial()
+def _call(thread: Thread, request: Request) -> SideCall:
+    return SideCall(
+        kind="title",
+        user_id=thread.user_id,
+        key_id=thread.key_id,
+        thread_id=thread.pk,
+        end_user_id=thread.end_user_id,
+        provider=request.model.provider,
+        model=request.model.slug,
+        price=request.model.price,
+        input_tokens=input_bound(request.messages, request.system, [], request.model.context_window),
+        max_tokens=request.max_tokens,
+    )
+
+
+def _complete(request: Request, call: SideCall) -> str:
+    """The title; whatever became of the call, what it has used is settled."""
+    partial, meter = Partial(), Meter()
+    try:
+        asyncio.run(_ask(request, partial, meter))
+    finally:
+        settle_side_call(call, meter.figures(call.input_tokens // CHARS_PER_TOKEN))
+    return text_of(partial.content())
+
+
+async def _ask(request: Request, partial: Partial, meter: Meter) -> None:
     try:
         async for event in catalog.provider_for(request.model).stream(request):
+            meter.add(event)
             partial.add(event)
     finally:
         await catalog.close_providers()  # their connections belong to this loop
-    return text_of(partial.content())

@@ -99,6 +99,14 @@ def tail(pk: object) -> str:
     return f"…{str(pk)[-12:]}"
 
 
+def money(micros: int | None) -> str:
+    """Micro-dollars as dollars, with all digits that count."""
+    if micros is None:
+        return "no cap"
+    whole, rest = f"{abs(micros) / 1_000_000:,.6f}".split(".")
+    return f"{'−' if micros < 0 else ''}${whole}.{rest[:2]}{rest[2:].rstrip('0')}"
+
+
 def record(request: HttpRequest, user_id: object, flag: int, message: str) -> None:
     """Write into the history of the user with this id what the signed-in admin did."""
     LogEntry.objects.create(

@@ -11,6 +11,8 @@ ICONS = {
     "arrow-down": "M10 4v12M5 11l5 5 5-5",
     "arrow-up": "M10 16V4M5 9l5-5 5 5",
     "back": "M16 10H4M9 5l-5 5 5 5",
+    "card": "M3 5.5h14v9H3zM3 8.5h14M5.5 12h3",
+    "chart": "M3.5 16.5h13M5.5 13.5v-4M10 13.5v-9M14.5 13.5v-6",
     "check": "M4 10.5l4 4 8-9",
     "chevron-down": "M5.5 8l4.5 4.5L14.5 8",
     "chevron-left": "M12 5.5L7.5 10l4.5 4.5",

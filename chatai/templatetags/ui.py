@@ -14,16 +14,32 @@ register.simple_tag(icon)
 
 @register.filter
 def dollars(micros: int | None, digits: int = 2) -> str:
-    """Micro-dollars as dollars. What is not nothing never looks like nothing: under a cent it gets four digits more."""
+    """Micro-dollars as dollars. What is not nothing never looks like nothing: under a cent it has four digits at least, and all
+    six where the first four are zeros."""
     amount = (micros or 0) / 1_000_000
-    return f"${amount:,.{digits}f}" if not amount or amount >= 0.01 else f"${amount:.{max(digits, 4)}f}"
+    if not amount or amount >= 0.01:
+        return f"${amount:,.{digits}f}"
+    return f"${amount:.{max(digits, 4 if amount >= 0.0001 else 6)}f}"
+
+
+READ = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+
+
+@register.filter
+def tokens_read(usage: dict[str, Any] | None) -> int:
+    """All that the model read, from its cache or not."""
+    return sum(int((usage or {}).get(kind) or 0) for kind in READ)
 
 
 @register.filter
 def context_tokens(usage: dict[str, Any] | None) -> int:
     """How much of the context window the conversation filled at this answer: all that was read, and what was written."""
-    kinds = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
-    return sum(int((usage or {}).get(kind) or 0) for kind in kinds)
+    return tokens_read(usage) + int((usage or {}).get("output_tokens") or 0)
+
+
+@register.filter
+def number(count: int) -> str:
+    return f"{count:,}"
 
 
 @register.filter

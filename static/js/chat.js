@@ -4,3 +4,5 @@ import "./turns.js";
 import "./live.js";
 import "./composer.js";
 import "./branches.js";
+import "./budget.js";
+import "./estimate.js";

@@ -67,7 +67,10 @@ function arrived(turn) {
   heard.delete(id);
   newest = Math.max(newest, number(turn));
   if (fresh) {
-    for (const message of turn.querySelectorAll("[data-cost]")) spent += Number(message.dataset.cost);
+    for (const { dataset } of turn.querySelectorAll("[data-cost]")) {
+      spent += Number(dataset.cost);
+      document.dispatchEvent(new CustomEvent("chat:spent", { detail: Number(dataset.cost) }));
+    }
     unread = true;
     markRead();
   }

@@ -30,6 +30,7 @@ OWN: dict[str, Any] = {
 # Of the account, for admin keys alone.
 ADMIN: dict[str, Any] = {
     "PATCH /v1/keys/{key_id}": {"max_spend_usd": 1},
+    "GET /v1/keys/{key_id}/usage": None,
     "DELETE /v1/keys/{key_id}": None,
 }
 # What each caller gets is theirs.
@@ -40,7 +41,7 @@ EACH: dict[str, Any] = {
     "DELETE /v1/end-users/{end_user_id}": None,
     "GET /v1/models": None,
 }
-EACH_ADMIN: dict[str, Any] = {"POST /v1/keys": {"name": "mine"}, "GET /v1/keys": None}
+EACH_ADMIN: dict[str, Any] = {"POST /v1/keys": {"name": "mine"}, "GET /v1/keys": None, "GET /v1/usage": None}
 PUBLIC = {"GET /v1/catalog": None}
 FILE = {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0xLjQ="}}
 

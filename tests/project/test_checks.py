@@ -25,6 +25,8 @@ BAD: dict[str, dict[str, Any]] = {
     "chatai.E003": {"ADMIN_EMAIL": "a@example.com", "ADMIN_PASSWORD": ""},
     "chatai.E005": {"FILES_STORAGE": "s3"},
     "chatai.E006": {"FILES_STORAGE": "disk", "EPHEMERAL_DISK": True},
+    "chatai.E007": {"TOP_UP_AMOUNTS_USD": ["10", "-5"]},
+    "chatai.E008": {"BILLING_PLANS": ["Monthly:price_1abc"]},
     "chatai.E010": {"SECRET_KEY": "insecure-default-for-laptops-only-set-SECRET_KEY-in-production"},
     "chatai.E011": {"ALLOWED_HOSTS": ["*"]},
     "chatai.E012": {"WEBSOCKET_ORIGINS": ["https://chat.example.com", "*"]},
@@ -35,6 +37,7 @@ BAD: dict[str, dict[str, Any]] = {
     "chatai.W021": {"HTTPS": False},
     "chatai.W022": {"EMAIL_URL": ""},
     "chatai.W025": {"FILES_STORAGE": "disk"},
+    "chatai.W026": {"STRIPE_SECRET_KEY": "sk_live_1", "STRIPE_WEBHOOK_SECRETS": []},
 }
 
 

@@ -13,6 +13,7 @@ from django.test import Client
 from accounts.keys import mint
 from accounts.models import User
 from chatai.lib.ids import uuid7
+from tests.billing.spending import spend
 from tests.page import Browser, Page
 from tests.running import World
 from tests.threads.test_pages import conversation
@@ -40,6 +41,18 @@ CHANGE = Rule("POST", SIGN_IN, 404, 302)
 
 ROUTES = {
     "": Rule("GET", 200, 302, 302),
+    "billing/": OWN_PAGE,
+    "billing/top-up/": Rule("POST", SIGN_IN, 400, 400),  # it was not told how much
+    "billing/plans/": Rule("GET", SIGN_IN, 302, 302),  # payments are off here; when on, see tests/billing/test_stripe_pages.py
+    "billing/plans/subscribe/": Rule("POST", SIGN_IN, 400, 400),
+    "billing/portal/": Rule("POST", SIGN_IN, 302, 302),
+    "billing/done/": Rule("GET", SIGN_IN, 302, 302),
+    "billing/invoices/": Rule("GET", SIGN_IN, 302, 302),
+    "billing/webhook": Rule("POST", 400, 400, 400),  # Stripe did not sign it
+    "billing/usage/": OWN_PAGE,
+    "billing/usage/lines.csv": OWN_PAGE,
+    "billing/alert": OWN_PAGE,
+    "billing/alert/dismiss": Rule("POST", SIGN_IN, 302, 302),
     "c/new": OWN_PAGE,
     "c/all": OWN_PAGE,
     "c/archived": OWN_PAGE,
@@ -89,7 +102,8 @@ def thread(owner: User) -> Thread:
     Thread.objects.filter(pk=thread.pk).update(turn_count=queued.number)
     Message.objects.create(thread=thread, turn=queued, role="user", content=[{"type": "text", "text": SECRET}])
     Compaction.objects.create(thread=thread, through_seq=2, summary=SECRET, model="demo")
-    mint(owner, SECRET)
+    key, _ = mint(owner, SECRET)
+    spend(owner, 4_000_000, key=key, model=SECRET, thread_id=thread.pk)
     return thread
 
 

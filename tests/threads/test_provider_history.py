@@ -185,3 +185,15 @@ def test_the_body_for_openai_says_the_same_in_its_own_words() -> None:
     assert "max_tokens" not in openai.spelled(body, True, set())
     assert openai.spelled(body, False, {"stream_options"})["max_tokens"] == 500
     assert "stream_options" not in openai.spelled(body, False, {"stream_options"})
+
+
+def test_nobody_gets_a_tier_or_a_cache_that_costs_more_than_they_are_charged() -> None:
+    hour, brief = {"type": "ephemeral", "ttl": "1h"}, {"type": "ephemeral"}
+    text = {"type": "text", "text": "q", "cache_control": hour}
+    paper = {"type": "document", "source": {}, "cache_control": hour}
+    request = asking(by_user(text, paper), system=[text], options={"service_tier": "priority"})
+    body = anthropic.request_body(request, ToolNames([]))
+    assert [block["cache_control"] for block in [*body["system"], *body["messages"][0]["content"]]] == [brief] * 3
+    assert text["cache_control"] == hour  # what is stored stays as it was sent
+    assert "service_tier" not in openai.request_body(request, ToolNames([]))
+    assert openai.request_body(asking("q", options={"service_tier": "flex"}), ToolNames([]))["service_tier"] == "flex"

@@ -28,7 +28,7 @@ class News:
                     self.turns[UUID(turn_id)] = UUID(thread_id)
                 self.events.update(turn_id for turn_id in self.turns if turn_id in followed)
             case "events":
-                self.events.update(turn_id for turn_id in map(UUID, ids) if turn_id in followed)
+                self.events.update(turn_id for turn_id in map(UUID, ids) if turn_id in followed or turn_id in self.turns)
             case "sessions":
                 self.sessions = True
 

@@ -52,6 +52,7 @@ class Tailer:
         self.threads_seen: dict[UUID, datetime] = {}
         self.wake = asyncio.Event()
         self.news = News()
+        self.arriving: set[UUID] = set()  # turns that the look under way was told of
         self.read: dict[tuple[UUID, UUID], int] = {}  # (thread, user) → sequence number that is on a screen
         self.in_use = asyncio.Lock()  # one reader of the feed at a time
         self.tasks: list[asyncio.Task[None]] = []
@@ -151,7 +152,7 @@ class Tailer:
 
     async def _listen(self) -> None:
         async for kind, ids in hints.listen("live"):
-            self.news.take(kind, ids, {*self.growing, *(follower.turn_id for follower in self.followers)})
+            self.news.take(kind, ids, {*self.growing, *self.arriving, *(follower.turn_id for follower in self.followers)})
             for thread_id in self.bells.keys() & self.news.changed_threads:
                 for bell in self.bells[thread_id]:
                     bell.set()
@@ -191,6 +192,7 @@ class Tailer:
 
     async def _look(self, news: News, around: bool, quiet: bool) -> None:
         """With `around`, at everything that may have changed lately; else at what hints named."""
+        self.arriving = set(news.turns)
         await self._write_read()
         since = datetime.now(UTC) - SLACK
         unwatched = {thread_id for thread_id in news.turns.values() if thread_id not in self.by_thread}
@@ -208,7 +210,7 @@ class Tailer:
             changed = await self.feed.turns_since(dict.fromkeys(watched, since), QUEUED_PATIENCE, MOST_TURNS * 10, known)
             await self._show(await self._without_far_moves(changed), self.by_thread)
         readers: list[Reader] = [*self.growing.values(), *self.followers]
-        await self._read([one for one in readers if around or quiet or one.next_index == 0 or one.turn_id in news.events])
+        await self._read([one for one in readers if around or quiet or one.turn_id in news.events])
 
     async def _write_read(self) -> None:
         if read := dict(self.read):

@@ -8,7 +8,7 @@ from chatai.lib.wire import error_body
 from threads.blocks import dump_json
 from threads.models import Turn
 
-STATUS = {"rate_limit": 429, "overloaded": 529, "too_long": 400, "invalid": 400, "refused": 400, "not_found": 404}
+STATUS = {"billing_error": 402, "rate_limit": 429, "overloaded": 529, "too_long": 400, "invalid": 400, "refused": 400, "not_found": 404}
 AGAIN = {429, 529}
 RETRY_AFTER = 5  # seconds, where the provider did not say
 DELETED = "The conversation was deleted."

@@ -168,9 +168,9 @@ def request_body(request: Request, names: ToolNames) -> dict[str, Any]:
     messages = translate(request.messages, request.model, names)
     body: dict[str, Any] = {"model": request.model.upstream, "max_tokens": request.max_tokens, "messages": messages, "stream": True}
     if request.system:
-        body["system"] = request.system
+        body["system"] = request.system if isinstance(request.system, str) else [_cached_briefly(block) for block in request.system]
     if request.tools:
-        body["tools"] = [{**tool, "name": names.encode(tool["name"])} for tool in request.tools]
+        body["tools"] = [_cached_briefly({**tool, "name": names.encode(tool["name"])}) for tool in request.tools]
     body.update({name: request.options[name] for name in OPTIONS if name in request.options})
     if messages and messages[-1]["role"] == "assistant":
         body.pop("thinking", None)  # a started answer cannot be thought about; the API refuses both together
@@ -179,7 +179,7 @@ def request_body(request: Request, names: ToolNames) -> dict[str, Any]:
 
 def translate(messages: list[Message], model: ModelInfo, names: ToolNames) -> list[Message]:
     """Canonical history as the API takes it."""
-    out = prepared(messages, lambda block: _block(block, model, names))
+    out = prepared(messages, lambda block: (known := _block(block, model, names)) and _cached_briefly(known))
     if out and out[-1]["role"] == "assistant" and out[-1]["content"][-1]["type"] == "text":
         last = out[-1]["content"][-1]
         out[-1]["content"][-1] = {**last, "text": last["text"].rstrip()}  # the API refuses white space there
@@ -207,6 +207,11 @@ def _block(block: Block, model: ModelInfo, names: ToolNames) -> Block | None:
             return {**result, "is_error": True} if block.get("is_error") else result
         case _:
             return None
+
+
+def _cached_briefly(block: Block) -> Block:
+    """Without a lifetime for the cache: one of an hour costs more than the price people are charged by."""
+    return {**block, "cache_control": {"type": "ephemeral"}} if "ttl" in (block.get("cache_control") or ()) else block
 
 
 def _id(id_: str) -> str:

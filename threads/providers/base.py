@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -25,12 +25,15 @@ ErrorKind = Literal[
 ]
 
 
+Unpaid = Literal["billing_error"]  # the person's own budget does not pay for the call: it was not made
+
+
 class ProviderError(Exception):
     """A failed call. `message` is a sentence for the person; `detail` is for the log and admin, without secrets."""
 
     def __init__(
         self,
-        kind: ErrorKind,
+        kind: ErrorKind | Unpaid,
         message: str,
         retryable: bool,
         *,
@@ -63,6 +66,11 @@ class ModelInfo:
     tools: bool = True
     vision: bool = False
     prefill: bool = False
+
+
+def most_output(info: ModelInfo, options: Mapping[str, Any]) -> int:
+    """Tokens that an answer to a send with these options can have."""
+    return min(int(options.get("max_tokens") or 0) or info.default_max_tokens, info.max_output_tokens)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ FRESH_SECONDS = 5.0
 SEED = Path(__file__).with_name("catalog.toml")
 
 _rows: tuple[CatalogModel, ...] = ()
+_priced: frozenset[str] = frozenset()  # slugs of rows that somebody can be charged by
 _read_at: float | None = None
 _providers: dict[str, Provider] = {}
 
@@ -34,8 +35,8 @@ def model_info(slug: str) -> ModelInfo | None:
 
 
 def offered() -> list[CatalogModel]:
-    """Enabled models whose provider is configured, in the order of the picker."""
-    return [row for row in _all_rows() if row.enabled and _configured(row.provider)]
+    """Enabled models with complete prices whose provider is configured, in the order of the picker."""
+    return [row for row in _all_rows() if row.enabled and row.slug in _priced and _configured(row.provider)]
 
 
 def is_offered(info: ModelInfo) -> bool:
@@ -84,12 +85,14 @@ def forget() -> None:
 
 
 def seed(apps: Apps, using: str) -> int:
-    """Insert the models of `catalog.toml` that have no row yet; how many were inserted."""
+    """Insert the models of `catalog.toml` that have no row yet; how many were inserted. Raises ValueError for a wrong price."""
     table: Any = apps.get_model("threads", "CatalogModel")
     known = set(table.objects.using(using).values_list("slug", flat=True))
-    new = [
-        table(**{"upstream": model["slug"], **model}) for model in tomllib.loads(SEED.read_text())["models"] if model["slug"] not in known
-    ]
+    models = tomllib.loads(SEED.read_text())["models"]
+    for model in models:
+        if found := CatalogModel(**model).price_problems():
+            raise ValueError(f"{SEED.name}: {model['slug']}: {' '.join(found)}")
+    new = [table(**{"upstream": model["slug"], **model}) for model in models if model["slug"] not in known]
     table.objects.using(using).bulk_create(new, ignore_conflicts=True)
     forget()
     return len(new)
@@ -101,10 +104,11 @@ def _changed(**_: object) -> None:
 
 
 def _all_rows() -> tuple[CatalogModel, ...]:
-    global _rows, _read_at
+    global _rows, _priced, _read_at
     now = time.monotonic()
     if _read_at is None or now - _read_at > FRESH_SECONDS:
         _rows = tuple(CatalogModel.objects.all())
+        _priced = frozenset(row.slug for row in _rows if not row.price_problems())
         _read_at = now
     return _rows
 
@@ -147,9 +151,6 @@ def _make(provider: str) -> Provider:
 
 
 def _info(row: CatalogModel) -> ModelInfo:
-    price = {"input": str(row.input_price), "output": str(row.output_price)}
-    price["cache_read"] = str(row.input_price if row.cache_read_price is None else row.cache_read_price)
-    price["cache_write"] = str(row.input_price if row.cache_write_price is None else row.cache_write_price)
     return ModelInfo(
         slug=row.slug,
         label=row.label,
@@ -158,7 +159,7 @@ def _info(row: CatalogModel) -> ModelInfo:
         context_window=row.context_window,
         default_max_tokens=row.default_max_tokens,
         max_output_tokens=row.max_output_tokens,
-        price=price,
+        price=row.price,
         thinking=row.thinking,
         tools=row.tools,
         vision=row.vision,

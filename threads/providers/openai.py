@@ -24,6 +24,7 @@ from threads.providers.wire import MAX_CONNECTIONS, Keys, Payloads, with_retries
 OPTIONS = ("temperature", "top_p", "seed", "presence_penalty", "frequency_penalty", "response_format", "reasoning_effort", "service_tier")
 # Hosts that know `max_completion_tokens`; the others are told `max_tokens`, which every server understands.
 NEWER_HOSTS = (".openai.com", ".openai.azure.com")
+DEARER_TIERS = ("priority", "scale")  # cost more than the price people are charged by
 AFTER_FINISH_SECONDS = 3.0  # what is waited for usage figures and [DONE] once the answer is complete
 UNSUPPORTED = re.compile(r"unsupported|not supported|unrecognized|unknown|unexpected|extra|not permitted|does not support", re.IGNORECASE)
 EFFORTS = ((4_000, "low"), (16_000, "medium"))  # thinking budgets in tokens, up to
@@ -139,6 +140,8 @@ def request_body(request: Request, names: ToolNames) -> dict[str, Any]:
         budget = thinking.get("budget_tokens", 0)
         body["reasoning_effort"] = next((effort for limit, effort in EFFORTS if budget <= limit), "high")
     body.update({name: request.options[name] for name in OPTIONS if name in request.options})
+    if body.get("service_tier") in DEARER_TIERS:
+        del body["service_tier"]
     return body
 
 

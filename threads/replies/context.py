@@ -11,15 +11,18 @@ from typing import Any
 from channels.db import database_sync_to_async
 from psycopg_pool import AsyncConnectionPool
 
-from billing.pricing import cost_micros
+from billing.estimate import input_bound
+from billing.side_calls import SideCall
 from chatai.lib import hints
 from chatai.lib.ids import uuid7
 from threads import compaction, history
 from threads.attachments import inline
 from threads.blocks import Partial, dump_json, text_of
 from threads.compaction import HistoryRow
-from threads.providers.base import ModelInfo, Provider, ProviderError, Request
+from threads.providers.base import ModelInfo, Provider, ProviderError, Request, most_output
 from threads.replies import store
+from threads.replies.meter import CHARS_PER_TOKEN, Meter
+from threads.replies.purse import reserve_side_call, settle_side_call
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +40,8 @@ class Context:
     async def request(self, claimed: store.Claimed, info: ModelInfo, partial: Partial) -> Request:
         """The call for this turn; a partial answer of an earlier attempt goes along to be continued."""
         options = dict(claimed.options)
-        max_tokens = min(int(options.pop("max_tokens", 0) or info.default_max_tokens), info.max_output_tokens)
+        max_tokens = most_output(info, options)
+        options.pop("max_tokens", None)
         system = history.system_prompt(claimed.instructions, options.pop("system", None))
         summary, rows = await self._history(claimed, compaction.room_for_history(info.context_window, max_tokens))
         newest_first = [(row.role, row.content) for row in reversed(rows)]
@@ -60,7 +64,7 @@ class Context:
                 self.pool, lambda connection: store.history(connection, claimed.thread_id, claimed.first_seq, history.MOST_ROWS)
             )
         rows = [HistoryRow(*row) for row in found.rows]
-        cut = None if found.undone else compaction.cutoff(rows, room)
+        cut = None if found.undone or not claimed.side_calls else compaction.cutoff(rows, room)
         if cut is None:
             return found.summary, rows
         try:
@@ -80,9 +84,29 @@ class Context:
         text = compaction.request_text(before, rows)[-compaction.room_for_history(info.context_window, compaction.SUMMARY_TOKENS) :]
         messages = [{"role": "user", "content": [{"type": "text", "text": text}]}]
         max_tokens = min(compaction.SUMMARY_TOKENS, info.max_output_tokens)
-        answer = Partial()
-        async for event in provider.stream(Request(model=info, messages=messages, max_tokens=max_tokens, system=compaction.SYSTEM)):
-            answer.add(event)
+        request = Request(model=info, messages=messages, max_tokens=max_tokens, system=compaction.SYSTEM)
+        call = SideCall(
+            kind="summary",
+            user_id=claimed.user_id,
+            key_id=claimed.key_id,
+            thread_id=claimed.thread_id,
+            turn_id=claimed.id,
+            provider=info.provider,
+            model=info.slug,
+            price=info.price,
+            input_tokens=input_bound(messages, compaction.SYSTEM, [], info.context_window),
+            max_tokens=max_tokens,
+        )
+        if not await reserve_side_call(self.pool, call):
+            return ""
+        answer, meter, cost = Partial(), Meter(), 0
+        try:
+            async for event in provider.stream(request):
+                meter.add(event)
+                answer.add(event)
+        finally:
+            usage = meter.figures(call.input_tokens // CHARS_PER_TOKEN)
+            cost = await settle_side_call(self.pool, call, usage)
         summary = text_of(answer.content()).strip()
         if summary:
             async with self.pool.connection() as connection:
@@ -92,8 +116,8 @@ class Context:
                     "through": cut,
                     "summary": summary,
                     "model": info.slug,
-                    "usage": dump_json(answer.usage),
-                    "cost": cost_micros(answer.usage, info.price),
+                    "usage": dump_json(usage),
+                    "cost": cost,
                 }
                 await store.keep_summary(connection, values)
             hints.announce("live", "threads", claimed.thread_id)

@@ -16,6 +16,8 @@ from psycopg import AsyncConnection, InterfaceError, OperationalError
 from psycopg.rows import class_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from billing.statements import FINISH_PARTS
+
 SUSPECT_FROM = 3  # attempts that came to nothing
 SHORT = 100  # messages that are read along with the claim
 RINGS = 8  # journal partitions; the migration made them
@@ -51,12 +53,19 @@ class Claimed:
     stop_requested_at: datetime | None
     instructions: str
     recent: list[tuple[int, str, list[dict[str, Any]]]] | None  # (seq, role, content) up to the question; None: to be read
+    side_calls: bool
+    key_id: UUID | None
+    held_micros: int | None  # None: nothing is held for it (any more)
+    held_input: int | None  # tokens
+    held_output: int | None
 
 
 HELD = """
     h.id, h.thread_id, h.number, h.model, h.options, h.price, h.epoch, h.attempts, h.ring, h.first_seq, h.stop_requested_at,
-    u.id AS user_id, u.custom_instructions AS instructions, m.id AS answer_id, {recent} AS recent
+    u.id AS user_id, u.custom_instructions AS instructions, u.side_calls, m.id AS answer_id, {recent} AS recent, h.key_id,
+    CASE WHEN r.state = 'held' THEN r.amount_micros END AS held_micros, r.input_tokens AS held_input, r.max_tokens AS held_output
 FROM held h
+LEFT JOIN billing_reservation r ON r.id = h.id
 JOIN threads_thread t ON t.id = h.thread_id
 JOIN accounts_user u ON u.id = t.user_id
 JOIN threads_message m ON m.turn_id = h.id AND m.role = 'assistant'
@@ -134,13 +143,17 @@ JOIN (
 ON CONFLICT DO NOTHING
 """
 
-FINISH = """
-WITH turn AS (
-    UPDATE threads_turn SET status = %(status)s, error_kind = %(error_kind)s, error_message = %(error_message)s,
+# Settles what the turn has cost too. The thread is locked before the turn, as by a send: one that repeats the turn's request id waits
+# for the turn's row with the thread locked.
+FINISH = f"""
+WITH locked AS MATERIALIZED (
+    SELECT id FROM threads_thread WHERE id = %(thread)s FOR NO KEY UPDATE
+), turn AS (
+    UPDATE threads_turn t SET status = %(status)s, error_kind = %(error_kind)s, error_message = %(error_message)s,
         retry_after = %(retry_after)s, usage = %(usage)s, cost_micros = %(cost)s, first_token_at = %(first_token_at)s,
         finished_at = now(), changed_at = now(), lease_until = NULL, outline = %(outline)s
-    WHERE id = %(turn)s AND epoch = %(epoch)s AND status = 'running' AND lease_until > now()
-    RETURNING id, thread_id, ring, epoch
+    FROM locked WHERE t.id = %(turn)s AND t.thread_id = locked.id AND epoch = %(epoch)s AND status = 'running' AND lease_until > now()
+    RETURNING t.id, thread_id, key_id, ring, epoch
 ), answer AS (
     UPDATE threads_message m SET content = %(content)s, status = %(message_status)s, model = %(model)s,
         stop_reason = %(stop_reason)s, usage = %(usage)s, cost_micros = %(cost)s
@@ -149,19 +162,19 @@ WITH turn AS (
     UPDATE threads_thread th SET active_turn_id = NULL, last_active_at = now(), changed_at = now(), cost_micros = th.cost_micros + %(cost)s,
         title_due = th.title_source = 'words' AND %(worth_title)s
     FROM turn WHERE th.id = turn.thread_id
-    RETURNING th.title_due
+    RETURNING th.id, th.user_id, th.end_user_id, th.title_due
 ), journal AS (
     INSERT INTO threads_turnevent (ring, turn_id, index, epoch, payload, created_at)
     SELECT turn.ring, turn.id, e.index, turn.epoch, e.payload, clock_timestamp()
     FROM turn, unnest(%(indexes)s::int[], %(payloads)s::text[]) AS e(index, payload)
     ON CONFLICT DO NOTHING
-)
+), {FINISH_PARTS}
 SELECT title_due FROM thread
 """
 
 HAND_BACK = "UPDATE threads_turn SET lease_until = now() - interval '1 second' WHERE runner = %s AND status = 'running'"
 STOPS = "SELECT id FROM threads_turn WHERE status = 'running' AND stop_requested_at IS NOT NULL AND runner = %s"
-EVENTS = "SELECT payload FROM threads_turnevent WHERE ring = %s AND turn_id = %s ORDER BY index"
+EVENTS = "SELECT epoch, payload FROM threads_turnevent WHERE ring = %s AND turn_id = %s ORDER BY index"
 # One statement for the summary in force (the newest one whose cutoff is on the path), whether one was undone, and the rows behind it.
 HISTORY = """
 WITH summaries AS (
@@ -241,9 +254,9 @@ async def renew(connection: Connection, lease: float, epochs: dict[UUID, int]) -
     return dict(await cursor.fetchall())
 
 
-async def events(connection: Connection, ring: int, turn_id: UUID) -> list[str]:
-    cursor = await connection.execute(EVENTS, (ring, turn_id))
-    return [payload for (payload,) in await cursor.fetchall()]
+async def events(connection: Connection, ring: int, turn_id: UUID) -> list[tuple[int, str]]:
+    """(epoch, payload) of the turn's journal."""
+    return await (await connection.execute(EVENTS, (ring, turn_id))).fetchall()
 
 
 @dataclass(slots=True)
@@ -274,9 +287,7 @@ async def keep_summary(connection: Connection, values: dict[str, Any]) -> None:
 
 async def finish(connection: Connection, values: dict[str, Any]) -> tuple[bool] | None:
     """Everything of a turn's end in one statement: (whether its thread wants a title), or None when the turn is not ours."""
-    cursor = await connection.execute(FINISH, values)
-    row: tuple[bool] | None = await cursor.fetchone()
-    return row
+    return await (await connection.execute(FINISH, values)).fetchone()
 
 
 async def stops(connection: Connection, runner: str) -> list[UUID]:

@@ -12,7 +12,6 @@ from celery import current_app
 from django.conf import settings
 from kombu.exceptions import OperationalError as BrokerError
 
-from billing.pricing import cost_micros
 from chatai.lib import hints
 from threads.blocks import (
     Block,
@@ -31,6 +30,7 @@ from threads.providers.base import ModelInfo, ProviderError
 from threads.replies import store
 from threads.replies.context import Context
 from threads.replies.journal import Journal, Line
+from threads.replies.purse import Purse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Ending = Literal["done", "stopped", "failed", "interrupted"]
-CHARS_PER_TOKEN = 4  # for estimates where the provider gave no figure
 
 INTERRUPTED = "The answer was cut off by a restart. What had arrived is kept."
 GAVE_UP = "The answer could not be written after several attempts. Please try again."
@@ -62,7 +61,7 @@ class LiveTurn:
         self.line = Line(claimed.id, claimed.ring, claimed.epoch)
         self.partial = Partial()
         self.first_token_at: datetime | None = None
-        self.usage_before: dict[str, int] = {}
+        self.purse = Purse(claimed, context.pool)
         self.task: asyncio.Task[None] | None = None
         self.why_cancelled: Literal["stop", "lost", "drain"] | None = None
         self.finishing = False
@@ -117,18 +116,19 @@ class LiveTurn:
 
     async def _pick_up(self) -> bool:
         """Rebuild what an earlier attempt left in the journal. False: the turn must end with what is there."""
-        payloads = await store.patiently(self.pool, lambda connection: store.events(connection, self.claimed.ring, self.claimed.id))
-        for event in map(load_event, payloads):
+        rows = await store.patiently(self.pool, lambda connection: store.events(connection, self.claimed.ring, self.claimed.id))
+        events = [(epoch, load_event(payload)) for epoch, payload in rows]
+        self.purse.recall(events)
+        for _, event in events:
             self.partial.add(event)
             self.line.outline.add(event)
-        self.line.index = len(payloads)
+        self.line.index = len(events)
         if self.claimed.attempts > settings.MAX_ATTEMPTS:
             return False
         if self.partial.stop_reason is not None and all(self.partial.closed):
             return True  # only the finishing was missing
         if not self.partial.shown:
             return True
-        self.usage_before = self._usage()
         return self.info.prefill and self._open_text() is not None
 
     def _open_text(self) -> int | None:
@@ -139,28 +139,23 @@ class LiveTurn:
     async def _stream(self) -> None:
         if self.partial.stop_reason is not None:
             return
-        events = self.provider.stream(await self.context.request(self.claimed, self.info, self.partial))
+        request = await self.purse.cover(await self.context.request(self.claimed, self.info, self.partial))
+        events = self.provider.stream(request)
+        meter = self.purse.begin()
         try:
             async for event in _shifted(events, self.partial):
+                meter.add(event)
                 if isinstance(event, MessageStart) and self.partial.started:
                     continue
                 if self.first_token_at is None and isinstance(event, BlockDelta):
                     self.first_token_at = datetime.now(UTC)
                 self.partial.add(event)
                 self.journal.append(self.line, event)
+        except asyncio.CancelledError:
+            meter.asked = True  # it was sent, and who stops an answer before its first word still owes for the question
+            raise
         finally:
             await events.aclose()  # type: ignore[attr-defined]
-
-    def _usage(self) -> dict[str, int]:
-        """The provider's figures; without final ones, an estimate of what was received, marked as such."""
-        usage: dict[str, int] = {name: value for name, value in self.partial.usage.items() if isinstance(value, int)}
-        if self.partial.stop_reason is None and self.partial.shown:
-            received = sum(len(str(block.get("text") or block.get("thinking") or block.get("input"))) for block in self.partial.content())
-            usage["output_tokens"] = max(usage.get("output_tokens", 0), -(-received // CHARS_PER_TOKEN))
-            usage["estimated"] = 1
-        for name, value in self.usage_before.items():
-            usage[name] = usage.get(name, 0) + value if name != "estimated" else 1
-        return usage
 
     async def _finish(self, ending: Ending, error: ProviderError | None) -> None:
         """Everything of the end in one transaction; once PostgreSQL is there, however long that takes."""
@@ -169,16 +164,17 @@ class LiveTurn:
                 stop = BlockStop(index)
                 self.journal.append(self.line, stop)
         last = await self.journal.take(self.line)
-        usage = self._usage()
-        cost = cost_micros(usage, self.claimed.price)
         content = self.partial.content()
+        money = self.purse.closing(self.info.provider, content)
+        cost: int = money["cost"]
         if error is not None:
             last.append(TurnError(message=error.message, status=error.status, kind=error.kind, retry_after=_whole(error.retry_after)))
         last.append(self._done(ending, cost))
         for event in last:
             self.line.outline.add(event)
-        values = {
+        values = money | {
             "turn": self.claimed.id,
+            "thread": self.claimed.thread_id,
             "answer": self.claimed.answer_id,
             "status": ending,
             "message_status": "complete" if ending == "done" else ending,
@@ -186,10 +182,8 @@ class LiveTurn:
             "error_message": error.message if error else "",
             "retry_after": _whole(error.retry_after) if error else None,
             "content": store.as_json(content),
-            "model": self.claimed.model,
             "stop_reason": self.partial.stop_reason or "",
-            "usage": store.as_json(usage),
-            "cost": cost,
+            "usage": store.as_json(self.purse.usage()),
             "first_token_at": self.first_token_at,
             "worth_title": _has_text(content),
             "indexes": list(range(self.line.index, self.line.index + len(last))),

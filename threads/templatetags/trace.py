@@ -2,7 +2,10 @@
 
 from django import template
 
+from chatai.lib.admin import money
+
 register = template.Library()
+register.filter(money)
 
 
 @register.filter
@@ -19,12 +22,3 @@ def span(seconds: float | None) -> str:
         return f"{minutes} min {rest:02d} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min"
-
-
-@register.filter
-def money(micros: int | None) -> str:
-    """Micro-dollars as dollars, with all digits that count."""
-    if micros is None:
-        return "no cap"
-    whole, rest = f"{micros / 1_000_000:,.6f}".split(".")
-    return f"${whole}.{rest[:2]}{rest[2:].rstrip('0')}"

@@ -12,6 +12,7 @@ from django.db import transaction
 
 from accounts import keys
 from accounts.models import ApiKey, User
+from accounts.signals import account_opened_by_operator
 
 
 class Command(BaseCommand):
@@ -36,7 +37,12 @@ def _owner(email: str) -> User:
     except ValidationError:
         raise CommandError(f"{email!r} is not an e-mail address.") from None
     # Without a password nobody can sign in to it until its owner asks for a reset mail.
-    return User.objects.filter(email__iexact=email).first() or User.objects.create_user(email)
+    found = User.objects.filter(email__iexact=email).first()
+    if found is not None:
+        return found
+    made = User.objects.create_user(email)
+    account_opened_by_operator.send(sender=User, user=made)
+    return made
 
 
 def _micros(usd: str | None) -> int | None:

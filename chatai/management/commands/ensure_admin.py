@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand
 from django.db import transaction
 
 from accounts.models import User
+from billing.actions import lift_limits
 
 
 class Command(BaseCommand):
@@ -27,5 +28,6 @@ class Command(BaseCommand):
             user.is_superuser = user.is_staff = user.is_active = True
             user.set_password(password)
             user.save(update_fields=["is_superuser", "is_staff", "is_active", "password"])
+            lift_limits(user)
         EmailAddress.objects.update_or_create(user=user, email=user.email, defaults={"verified": True, "primary": True})
         self.stdout.write(f"{user.email} is an administrator.")

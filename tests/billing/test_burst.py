@@ -1,0 +1,79 @@
+"""A balance for exactly ten answers and two hundred sends at once, from four processes."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+from django.db.models import Sum
+
+from accounts.models import User
+from billing.models import Budget, LedgerEntry, Reservation
+from tests.stack import ROOT, Stack, until
+from threads.models import CatalogModel, Turn
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+PROCESSES, SENDS, CALLS = 4, 50, 10
+ANSWER = 500_001  # micro-dollars: 250 tokens of output at 2,000 each, and an input that rounds up to one
+USD = 5.00001  # for exactly CALLS of them
+
+
+@pytest.fixture
+def dear(books: None) -> Iterator[str]:
+    """A model whose answers cost exactly what is held for them."""
+    CatalogModel.objects.create(
+        slug="dear",
+        label="Dear",
+        provider="anthropic",
+        upstream="claude-haiku-4-5",
+        context_window=100_000,
+        input_price="0.000001",
+        output_price="2000",
+    )
+    yield "dear"
+    CatalogModel.objects.filter(slug="dear").delete()
+
+
+def newcomer(opened: bool) -> User:
+    """Somebody who signed up a moment ago; not `opened`: whose budgets their first sends have to open, all at once."""
+    user = User(email=f"new-{uuid4().hex[:8]}@example.com", password="!")
+    if opened:
+        user.save()
+        Budget.objects.for_user(user).update(limit_micros=int(USD * 1_000_000))
+        return user
+    return User.objects.bulk_create([user])[0]
+
+
+@pytest.mark.parametrize("opened", [True, False], ids=["budget there", "very first sends"])
+def test_no_more_is_admitted_than_there_is_money_for(bank: Stack, dear: str, opened: bool) -> None:
+    user = newcomer(opened)
+    asked_before = bank.provider_stats()["requests"]
+    command = [sys.executable, "-m", "tests.billing.sender", dear, user.email, str(SENDS), str(time.time() + 8)]
+    env = bank.env | {"NEW_USER_BUDGET_USD": str(USD), "DJANGO_SETTINGS_MODULE": "chatai.settings"}
+    senders = [subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(PROCESSES)]
+    reports = []
+    for sender in senders:
+        said, complaint = sender.communicate(timeout=120)
+        assert sender.returncode == 0, complaint[-3000:].decode()
+        reports.append(json.loads(said))
+
+    assert sum(report["admitted"] for report in reports) == CALLS
+    refused = [facts for report in reports for facts in report["refused"]]
+    assert len(refused) == PROCESSES * SENDS - CALLS
+    for facts in refused:
+        assert facts["reason"] == "wallet_exhausted"
+        assert facts["limit_micros"] - facts["spent_micros"] - facts["reserved_micros"] < ANSWER
+
+    mine = Turn.objects.filter(thread__user=user)
+    until(lambda: not mine.filter(finished_at=None).exists(), 60, "the admitted ones are answered")
+    assert set(mine.values_list("status", "cost_micros")) == {("done", ANSWER)}
+    assert bank.provider_stats()["requests"] - asked_before == CALLS
+    budget = Budget.objects.get(user=user)
+    assert (budget.spent_micros, budget.reserved_micros, budget.limit_micros) == (CALLS * ANSWER, 0, CALLS * ANSWER), "overspend 0"
+    lines = LedgerEntry.objects.for_user(user).filter(kind="turn")
+    assert (lines.count(), lines.aggregate(Sum("cost_micros"))["cost_micros__sum"]) == (CALLS, CALLS * ANSWER)
+    assert set(Reservation.objects.filter(account=budget).values_list("state", flat=True)) == {"settled"}
