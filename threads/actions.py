@@ -149,7 +149,7 @@ def set_archived(user: User, thread_id: UUID, archived: bool) -> None:
 def delete_thread(user: User, thread_id: UUID) -> None:
     """Gone from every view at once; erased for good by a task after the time for undo."""
     with transaction.atomic():
-        thread = _owned(user, thread_id)
+        thread = branches.locked(user, thread_id)  # before its turn, as whoever finishes that one does
         if thread.active_turn_id is not None:
             stopping.request_stop(thread.active_turn_id)
         _change(user, thread_id, deleted_at=timezone.now())
