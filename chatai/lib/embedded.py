@@ -71,7 +71,8 @@ def postgres(data_dir: Path, *, durable: bool = True) -> Server:
     if sys.platform == "linux":
         options["recovery_init_sync_method"] = "syncfs"  # after a kill: one call instead of one per file
     if not durable:
-        options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+        # Some tests open hundreds of connections at once, beside those of the running product.
+        options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "500"}
     command = [str(_postgres_program("postgres")), "-D", str(home)]
     for name, value in options.items():
         command += ["-c", f"{name}={value}"]

@@ -11,6 +11,7 @@ from accounts import keys
 from accounts.actions import close_account
 from accounts.models import User
 from tests.api.client import Caller
+from tests.billing.spending import lift_limits
 from tests.running import database_url, working_in
 from tests.stack import Stack, until
 from threads.models import Turn
@@ -50,6 +51,7 @@ def account(database: None) -> Iterator[Callable[[str], User]]:
 
     def make(name: str = "operator") -> User:
         user = User.objects.create_user(f"{name}-{len(people)}@api.example.com", "correct horse battery")
+        lift_limits(user)
         people.append(user)
         return user
 

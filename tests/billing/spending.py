@@ -6,7 +6,7 @@ import datetime as dt
 from typing import Any
 from uuid import UUID
 
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 
 from accounts.models import ApiKey, User
@@ -42,6 +42,11 @@ def spend(
     for owner in ({"user": user}, {"key": key}):
         Budget.objects.filter(**owner).update(spent_micros=F("spent_micros") + micros)
     return line
+
+
+def lift_limits(user: User) -> None:
+    """Of the account and its keys: for tests of anything but money that send more than a new account may spend."""
+    Budget.objects.filter(Q(user=user) | Q(key__user=user)).update(limit_micros=None)
 
 
 def set_limit(user: User, micros: int | None) -> None:

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.billing.spending import lift_limits
 from tests.page import Page
 from tests.running import World
 from threads.models import Message, Turn
@@ -15,6 +16,7 @@ EACH = 200
 @pytest.mark.timeout(240)
 def test_two_tabs_send_two_hundred_messages_each_and_show_the_same_order(world: World) -> None:
     user = world.person()
+    lift_limits(user)
     one = world.page(user)
     assert one.send("[[tokens=2]] first", "claude-haiku-4-5", new=True).status == 204
     two = world.page(user, one.thread_id)
