@@ -10,8 +10,7 @@ asking for), before (micros that the hold has already) and so_far (micros that e
 
 # LEAST passes over what is empty, and what is left of an unlimited budget is empty.
 # A hold shrinks to what both gates have left, and the output with it, down to `fewest`; below that `micros` is empty and nothing
-# is held. A hold in place of another is never smaller: a process that lost the turn takes nothing from the one that has it.
-# Both rows are locked when they are updated, so one UPDATE may take them in any order.
+# is held. Both rows are locked when they are updated, so one UPDATE may take them in any order.
 _GRANT = """account AS MATERIALIZED (
     SELECT b.id, b.limit_micros, b.spent_micros, b.reserved_micros FROM billing_budget b, ask
     WHERE b.user_id = ask.user_id FOR NO KEY UPDATE OF b
@@ -20,8 +19,7 @@ _GRANT = """account AS MATERIALIZED (
     WHERE b.key_id = ask.key_id FOR NO KEY UPDATE OF b
 ), bill AS MATERIALIZED (
     SELECT bill.*,
-        CASE WHEN most >= least_micros AND account_id IS NOT NULL AND (key_id IS NULL OR cap_id IS NOT NULL)
-            THEN greatest(most, before) END AS micros,
+        CASE WHEN most >= least_micros AND account_id IS NOT NULL AND (key_id IS NULL OR cap_id IS NOT NULL) THEN most END AS micros,
         CASE WHEN most = whole THEN max_tokens
             ELSE least(max_tokens, floor((most - fixed) / nullif(%(output_rate)s::numeric, 0)))::int END AS output
     FROM (
