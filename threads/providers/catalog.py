@@ -19,6 +19,7 @@ from threads.providers.base import ModelInfo, Provider
 from threads.providers.failures import Vendor
 
 FRESH_SECONDS = 5.0
+MISSED_SECONDS = 0.2  # before a name that is not there is looked for anew
 SEED = Path(__file__).with_name("catalog.toml")
 
 _rows: tuple[CatalogModel, ...] = ()
@@ -28,7 +29,18 @@ _providers: dict[str, Provider] = {}
 
 
 def model_info(slug: str) -> ModelInfo | None:
-    """The model of that name whether it is offered or not; the exact slug first, else whatever the case, else by upstream name."""
+    """The model of that name whether it is offered or not; the exact slug first, else whatever the case, else by upstream name.
+
+    A name that is not known is looked for anew: another process may have taken in a turn for a model that was added a moment ago.
+    """
+    found = _find(slug)
+    if found is None and _read_at is not None and time.monotonic() - _read_at > MISSED_SECONDS:
+        forget()
+        found = _find(slug)
+    return found
+
+
+def _find(slug: str) -> ModelInfo | None:
     low = slug.lower()
     ranked = [((row.slug != slug, row.slug.lower() != low), row) for row in _all_rows() if low in (row.slug.lower(), row.upstream.lower())]
     return _info(min(ranked, key=lambda pair: pair[0])[1]) if ranked else None
