@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 from allauth.usersessions.models import UserSession
@@ -62,6 +63,8 @@ def make_conversation(number: int, messages: int) -> str:
     user = User.objects.get(email=f"person{number}@bench.invalid")
     thread = Thread.objects.create(user=user, title=f"{messages} messages", turn_count=messages // 2, last_seq=messages, read_seq=messages)
     turns = [_turn(thread, number) for number in range(1, messages // 2 + 1)]
+    for before, turn in pairwise(turns):
+        turn.parent_id = before.pk
     Turn.objects.bulk_create(turns, batch_size=1000)
     rows = [_message(turn, role) for turn in turns for role in (Message.Role.USER, Message.Role.ASSISTANT)]
     Message.objects.bulk_create(rows, batch_size=1000)
