@@ -112,7 +112,7 @@ def older(request: HttpRequest, thread_id: UUID) -> HttpResponse:
 @require_POST
 @person_required
 def send(request: HttpRequest, thread_id: UUID) -> HttpResponse:
-    form = SendForm(request.POST)
+    form = SendForm(request.POST, label_suffix="")  # it is never drawn, and the suffix would be translated
     if not form.is_valid():
         return refuse(request, actions.Refused(400, "invalid_request_error", form.problem))
     sent = form.cleaned_data
