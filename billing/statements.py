@@ -1,7 +1,7 @@
 """SQL that moves money: parts lent to the statements that admit and finish a turn, and whole statements for everything else.
 
-Locks are taken in one order everywhere: the thread, the hold, the account's budget, the key's budget. Each CTE names the one
-before it, which is what makes PostgreSQL run them in that order. FOR NO KEY UPDATE reads the newest committed version of a
+Locks are taken in one order everywhere: the thread, the turn, the hold, the account's budget, the key's budget. Each CTE names the
+one before it, which is what makes PostgreSQL run them in that order. FOR NO KEY UPDATE reads the newest committed version of a
 budget, and the UPDATE behind it goes on from that same version, so that no two holds ever count on the same money.
 
 `ask` says what is wanted: hold_id, user_id, key_id, tokens (of input), max_tokens (of output), fewest (the least output worth
@@ -59,17 +59,17 @@ ADMIT_PARTS = f"""ask AS MATERIALIZED (
     FROM turn
 ), {_GRANT}, hold AS ({_HOLD})"""
 
-# A whole hold in one statement, new or in place of the turn's own: what that one holds counts as left. Nothing changes when
-# both gates together have not enough, or the hold is a line already: whoever asks then has lost the turn.
-RESERVE = f"""
-WITH old AS MATERIALIZED (
+# A hold, new or in place of the one there is: what that one holds counts as left. Behind a CTE `asker` with the id of the hold as long
+# as whoever asks may change it; without a row nothing changes. Neither does it when both gates together have not enough, or when
+# the hold is a line already.
+RESERVE_PARTS = f"""old AS MATERIALIZED (
     SELECT r.state, CASE WHEN r.state = 'held' THEN r.amount_micros ELSE 0 END AS micros
-    FROM billing_reservation r WHERE r.id = %(hold)s FOR UPDATE
+    FROM billing_reservation r, asker WHERE r.id = asker.id FOR UPDATE OF r
 ), ask AS MATERIALIZED (
-    SELECT %(hold)s::uuid AS hold_id, %(user)s::uuid AS user_id, %(key)s::uuid AS key_id, %(input_tokens)s::int AS tokens,
+    SELECT asker.id AS hold_id, %(user)s::uuid AS user_id, %(key)s::uuid AS key_id, %(input_tokens)s::int AS tokens,
         %(max_tokens)s::int AS max_tokens, %(fewest)s::int AS fewest, coalesce((SELECT micros FROM old), 0)::bigint AS before,
         %(so_far)s::bigint AS so_far
-    WHERE NOT EXISTS (SELECT 1 FROM old WHERE state = 'settled')
+    FROM asker WHERE NOT EXISTS (SELECT 1 FROM old WHERE state = 'settled')
 ), {_GRANT}, version AS (
     INSERT INTO billing_priceversion (id, model, price, created_at) VALUES (%(price_version)s, %(model)s, %(price)s, now())
     ON CONFLICT (id) DO NOTHING
@@ -81,6 +81,9 @@ WITH old AS MATERIALIZED (
 )
 SELECT {GRANT}
 """
+
+# Of a call beside the turns, whose hold nobody else knows.
+RESERVE = f"WITH asker AS MATERIALIZED (SELECT %(hold)s::uuid AS id), {RESERVE_PARTS}"
 
 # `ended` says what is over: hold_id, user_id, key_id, end_user_id, thread_id, turn_id.
 _SETTLE = """settled AS (

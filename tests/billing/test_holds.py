@@ -11,6 +11,7 @@ from accounts import keys
 from accounts.models import ApiKey, User
 from billing import actions as money
 from billing.models import Budget, LedgerEntry, Reservation
+from tests.threads.dialogue import begin
 from threads import actions, holds
 from threads.actions import Admission, Refused
 from threads.models import CatalogModel, Thread, Turn
@@ -136,6 +137,19 @@ def test_the_sweeper_frees_what_nobody_waits_for_and_nothing_else(owner: User) -
     assert [hold(sent.turn_id).state for sent in (kept, gone, fresh)] == ["held", "expired", "held"]
     assert account(owner).reserved_micros == 2_000_000
     assert holds.free_lost() == 0
+
+
+def test_the_sweeper_leaves_a_hold_whose_turn_goes_on_after_all(owner: User) -> None:
+    sent = send(owner, actions.create_thread(owner))
+    actions.delete_thread(owner, sent.thread_id)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE billing_reservation SET lease_until = now() - interval '1 second'")
+        cursor.execute(holds.OLDEST, [1])
+        found = cursor.fetchone()[0]
+    actions.undo_delete(owner, sent.thread_id)
+    begin(sent.turn_id)
+    assert (found, holds.free(found)) == (sent.turn_id, False)
+    assert hold(sent.turn_id).state == "held"
 
 
 def test_rows_written_past_the_signals_get_their_budgets_with_the_first_send(db: None) -> None:
