@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import psycopg
 from django.db import connection
-from psycopg import Cursor
+from psycopg import Cursor, RawCursor
 from psycopg.rows import tuple_row
 
 from accounts.models import User
@@ -18,6 +18,7 @@ from bench.stack import MODEL
 from billing.side_calls import line_values
 from billing.statements import ADMIT_PARTS, FINISH_PARTS, GRANT
 from chatai.lib.ids import uuid7
+from chatai.lib.prepared import Statement
 from threads import admission
 from threads.models import Thread, Turn
 from threads.replies import store
@@ -46,8 +47,8 @@ def make_account(threads: int) -> list[dict[str, str]]:
 
 def added(turns: int) -> list[Line]:
     """Milliseconds of ADMIT and FINISH with money and without, in turns, by one sender that nobody else disturbs."""
-    plain = _without(admission.ADMIT, f", {ADMIT_PARTS}", f", {GRANT}"), _without(store.FINISH, f", {FINISH_PARTS}")
-    whole = admission.ADMIT, store.FINISH
+    plain = Statement(_without(admission.ADMIT, f", {ADMIT_PARTS}", f", {GRANT}")), _without(store.FINISH, f", {FINISH_PARTS}")
+    whole = Statement(admission.ADMIT), store.FINISH
     times: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
     user = User.objects.get(email=EMAIL)
     threads = {paid: Thread.objects.create(user=user) for paid in times}
@@ -76,13 +77,13 @@ def _without(statement: str, *parts: str) -> str:
     return statement
 
 
-def _turn(wire: psycopg.Connection[Any], user: User, thread: Thread, statements: tuple[str, str]) -> tuple[float, float]:
+def _turn(wire: psycopg.Connection[Any], user: User, thread: Thread, statements: tuple[Statement, str]) -> tuple[float, float]:
     """One turn from admission to end; milliseconds of the two statements, each with its commit."""
     admit, finish = statements
     values = admission._values(user, thread.pk, "How do I keep a sourdough starter alive?", MODEL, str(uuid4()), None, {})
-    with Cursor(wire, row_factory=tuple_row) as cursor:
+    with Cursor(wire, row_factory=tuple_row) as cursor, RawCursor(wire, row_factory=tuple_row) as raw:
         began = time.perf_counter()
-        cursor.execute(admit, values, prepare=True).fetchone()
+        raw.execute(admit.text, admit.arguments(values), prepare=True).fetchone()
         admitted = time.perf_counter()
         cursor.execute(CLAIM, values)
         given = _end(values)

@@ -90,7 +90,12 @@ TEMPLATES = [
             ],
             "builtins": ["chatai.templatetags.ui"],
         },
-    }
+    },
+    {
+        "BACKEND": "django.template.backends.jinja2.Jinja2",
+        "DIRS": [BASE_DIR / "templates" / "jinja2"],
+        "OPTIONS": {"environment": "chatai.jinja.environment"},
+    },
 ]
 
 # --- Where things are -------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from threads.access import person, person_required, refuse, wants_fragment
 from threads.blocks import text_of
 from threads.cursors import BadCursor, sequence_before
 from threads.forms import SendForm
+from threads.live.frames import turn_html
 from threads.models import Message, Thread, Turn
 from threads.paging import TurnPage, page_of_turns
 from threads.providers import catalog
@@ -77,9 +79,14 @@ def _page(request: HttpRequest, thread: Thread, page: TurnPage) -> dict[str, Any
         "request_id": uuid.uuid4(),
         "again_id": uuid.uuid4(),
         "rendered_ms": time.time_ns() // 1_000_000,
-        "draft": DRAFT,
+        "draft": _draft(),
         "deleted": _just_deleted(request),
     }
+
+
+@cache
+def _draft() -> str:
+    return turn_html(DRAFT)
 
 
 def _just_deleted(request: HttpRequest) -> Thread | None:
@@ -105,7 +112,7 @@ def older(request: HttpRequest, thread_id: UUID) -> HttpResponse:
 @require_POST
 @person_required
 def send(request: HttpRequest, thread_id: UUID) -> HttpResponse:
-    form = SendForm(request.POST)
+    form = SendForm(request.POST, label_suffix="")  # it is never drawn, and the suffix would be translated
     if not form.is_valid():
         return refuse(request, actions.Refused(400, "invalid_request_error", form.problem))
     sent = form.cleaned_data

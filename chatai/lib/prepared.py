@@ -1,13 +1,33 @@
-"""Small reads of a hot door, kept prepared by the server: building and planning such a query costs several times its answer."""
+"""Statements of a hot door, kept prepared by the server: building and planning one costs several times its answer."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import OperationalError, connection
-from psycopg import Cursor
+from psycopg import Cursor, RawCursor
 from psycopg.rows import tuple_row
+
+
+class Statement:
+    """A long statement with parameters by name, translated once: psycopg does it anew at every use beyond 4,096 characters."""
+
+    def __init__(self, text: str) -> None:
+        self.names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", text)))
+        self.text = re.sub(r"%\((\w+)\)s", lambda found: f"${self.names.index(found[1]) + 1}", text).replace("%%", "%")
+
+    def arguments(self, values: Mapping[str, Any]) -> list[Any]:
+        """What `text` takes, in its order."""
+        return [values[name] for name in self.names]
+
+    def row(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The one row that it gives, on Django's connection, within the transaction that is open there."""
+        with connection.wrap_database_errors, RawCursor(connection.connection, row_factory=tuple_row) as cursor:
+            found = cursor.execute(self.text, self.arguments(values), prepare=True).fetchone()
+        assert found is not None  # statements like this select no table
+        return found
 
 
 def row(statement: str, values: Sequence[Any]) -> tuple[Any, ...] | None:

@@ -167,12 +167,10 @@ def test_a_forged_or_far_cursor_is_refused(before: str, page: Client, thread: Th
 
 def test_a_long_thread_costs_the_queries_of_a_short_one(page: Client, owner: User) -> None:
     short, long = conversation(owner, 3), conversation(owner, 300)
-    catalog.offered()  # is kept for some seconds, whoever asks first
     counts = []
     for thread in (short, short, long, long):
-        with CaptureQueriesContext(
-            connection,
-        ) as queries:
+        catalog.offered()  # is kept for some seconds, whoever asks first
+        with CaptureQueriesContext(connection) as queries:
             assert page.get(f"/c/{thread.pk}").status_code == 200
         counts.append(len(queries))
     assert counts[0] == counts[2], "drawn for the first time"

@@ -6,11 +6,10 @@ from collections import OrderedDict
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from threads.live.frames import Siblings, label_of, siblings_of, turn_views
+from threads.live.frames import Siblings, label_of, siblings_of, turn_html, turn_views
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -31,7 +30,7 @@ def draw(turns: Sequence[Turn], summary: Compaction | None = None) -> list[SafeS
     known = {turn.id: html for turn in turns if turn.over and (html := _take(keys[turn.id])) is not None}
     missing = [turn for turn in turns if turn.id not in known]
     for turn, view in zip(missing, turn_views(missing, summary, siblings) if missing else (), strict=True):
-        known[turn.id] = render_to_string("threads/_turn.html", {"turn": view})
+        known[turn.id] = turn_html(view)
         if turn.over:
             _keep(keys[turn.id], known[turn.id])
     return [known[turn.id] for turn in turns]

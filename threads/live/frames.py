@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -216,6 +216,11 @@ def siblings_of(turns: Sequence[Turn]) -> Siblings:
     return found
 
 
+def turn_html(view: TurnView | Mapping[str, Any]) -> SafeString:
+    """The section of a turn, the same on every page and in every frame. What the engine gives is escaped, but it does not say so."""
+    return SafeString(render_to_string("threads/_turn.html", {"turn": view}, using="jinja2"))
+
+
 def _question_first(messages: list[Message]) -> list[Message]:
     # A queued turn's messages have no sequence numbers yet.
     return sorted(messages, key=lambda message: (message.seq or 0, message.role != Message.Role.USER))
@@ -226,8 +231,7 @@ def _question_first(messages: list[Message]) -> list[Message]:
 
 def section(view: TurnView) -> SafeString:
     """A whole turn, replaced where it is or put where its number belongs."""
-    html = render_to_string("threads/_turn.html", {"turn": view, "live": True})
-    return format_html('<hx-upsert hx-target="#messages" key="data-number" sort>{}</hx-upsert>', html)
+    return SafeString(f'<hx-upsert hx-target="#messages" key="data-number" sort>{turn_html(view)}</hx-upsert>')
 
 
 def withdrawn(turn: Turn) -> SafeString:
