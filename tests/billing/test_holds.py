@@ -1,16 +1,18 @@
 """Money held for a send: by both gates, shrunk to what is left, given back, and never twice."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, transaction
 
 from accounts import keys
 from accounts.models import ApiKey, User
 from billing import actions as money
 from billing.models import Budget, LedgerEntry, Reservation
+from tests.stack import until
 from tests.threads.dialogue import begin
 from threads import actions, holds
 from threads.actions import Admission, Refused
@@ -108,6 +110,35 @@ def test_a_replay_holds_nothing_and_is_answered_even_without_money(owner: User) 
     again = send(owner, thread, request_id="same")
     assert (again.turn_id, again.replayed) == (first.turn_id, True)
     assert account(owner).reserved_micros == 1_000_000
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_repetition_that_waited_for_the_first_is_no_402(owner: User) -> None:
+    """The first took all the money, and cannot be seen yet when the repetition begins."""
+    account(owner, 1_000_000)
+    thread = actions.create_thread(owner)
+
+    def repeat() -> Admission:
+        try:
+            return send(owner, thread, request_id="same")
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            first = send(owner, thread, request_id="same")
+            again = pool.submit(repeat)
+            until(somebody_waits, 30, "the repetition waits for the conversation")
+        assert (again.result().turn_id, again.result().replayed) == (first.turn_id, True)
+    assert account(owner).reserved_micros == 1_000_000
+    thread.refresh_from_db()
+    assert thread.turn_count == 1
+
+
+def somebody_waits() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return bool(cursor.fetchone()[0])
 
 
 def test_an_answer_that_thinks_is_not_shortened_below_its_thoughts(owner: User) -> None:
