@@ -16,7 +16,7 @@ from accounts.models import User
 from bench.measures import Line, spread
 from bench.stack import MODEL
 from billing.side_calls import line_values
-from billing.statements import ADMIT_PARTS, FINISH_PARTS, GRANT
+from billing.statements import ADMIT_GATES, ADMIT_HOLD, FINISH_PARTS, GRANT
 from chatai.lib.ids import uuid7
 from chatai.lib.prepared import Statement
 from threads import admission
@@ -47,7 +47,8 @@ def make_account(threads: int) -> list[dict[str, str]]:
 
 def added(turns: int) -> list[Line]:
     """Milliseconds of ADMIT and FINISH with money and without, in turns, by one sender that nobody else disturbs."""
-    plain = Statement(_without(admission.ADMIT, f", {ADMIT_PARTS}", f", {GRANT}")), _without(store.FINISH, f", {FINISH_PARTS}")
+    gates = f", {ADMIT_GATES}", ", bill WHERE bill.micros IS NOT NULL", f", granted AS (SELECT bill.* FROM bill, turn), {ADMIT_HOLD}"
+    plain = Statement(_without(admission.ADMIT, *gates, f", {GRANT}")), _without(store.FINISH, f", {FINISH_PARTS}")
     whole = Statement(admission.ADMIT), store.FINISH
     times: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
     user = User.objects.get(email=EMAIL)

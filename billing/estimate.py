@@ -77,7 +77,7 @@ def rate_values(price: Mapping[str, str], input_tokens: int) -> dict[str, Decima
 def admit_values(
     model: str, price: Mapping[str, str], question: Any, system: Any, options: Mapping[str, Any], window: int, max_tokens: int
 ) -> dict[str, Any]:
-    """Parameters of `statements.ADMIT_PARTS`: the question and what goes before it, without the conversation so far."""
+    """Parameters of `statements.ADMIT_GATES`: the question and what goes before it, without the conversation so far."""
     tokens = input_bound([{"role": "user", "content": question}], system, [], window)
     return {
         "hold_kind": "turn",

@@ -27,6 +27,11 @@ class Grant:
     key_reserved: int | None
 
     @property
+    def asked(self) -> bool:
+        """False: the gates were not asked at all, because the hold is not the asker's (any more)."""
+        return self.least_micros is not None
+
+    @property
     def unopened(self) -> bool:
         """A budget that should be asked is not there yet."""
         return self.account_budget is None or (self.key_id is not None and self.key_budget is None)

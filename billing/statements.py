@@ -1,7 +1,7 @@
 """SQL that moves money: parts lent to the statements that admit and finish a turn, and whole statements for everything else.
 
-Locks are taken in one order everywhere: the thread, the hold, the account's budget, the key's budget. Each CTE names the one
-before it, which is what makes PostgreSQL run them in that order. FOR NO KEY UPDATE reads the newest committed version of a
+Locks are taken in one order everywhere: the thread, the turn, the hold, the account's budget, the key's budget. Each CTE names the
+one before it, which is what makes PostgreSQL run them in that order. FOR NO KEY UPDATE reads the newest committed version of a
 budget, and the UPDATE behind it goes on from that same version, so that no two holds ever count on the same money.
 
 `ask` says what is wanted: hold_id, user_id, key_id, tokens (of input), max_tokens (of output), fewest (the least output worth
@@ -10,8 +10,8 @@ asking for), before (micros that the hold has already) and so_far (micros that e
 
 # LEAST passes over what is empty, and what is left of an unlimited budget is empty.
 # A hold shrinks to what both gates have left, and the output with it, down to `fewest`; below that `micros` is empty and nothing
-# is held. Both rows are locked when they are updated, so one UPDATE may take them in any order.
-_GRANT = """account AS MATERIALIZED (
+# is held.
+_GATES = """account AS MATERIALIZED (
     SELECT b.id, b.limit_micros, b.spent_micros, b.reserved_micros FROM billing_budget b, ask
     WHERE b.user_id = ask.user_id FOR NO KEY UPDATE OF b
 ), cap AS MATERIALIZED (
@@ -34,43 +34,47 @@ _GRANT = """account AS MATERIALIZED (
             FROM ask
         ) ask LEFT JOIN account ON true LEFT JOIN cap ON true
     ) bill
-), taken AS (
-    UPDATE billing_budget b SET reserved_micros = b.reserved_micros + bill.micros - bill.before
-    FROM bill WHERE b.id = ANY (ARRAY[bill.account_id, bill.cap_id]) AND bill.micros IS NOT NULL
+)"""
+
+# Behind a CTE `granted`: `bill` where something is held. Both rows are locked by then, so one UPDATE may take them in any order.
+_TAKE = """taken AS (
+    UPDATE billing_budget b SET reserved_micros = b.reserved_micros + granted.micros - granted.before
+    FROM granted WHERE b.id = ANY (ARRAY[granted.account_id, granted.cap_id])
 )"""
 
 _HOLD = """INSERT INTO billing_reservation (id, kind, account_id, key_id, amount_micros, max_tokens, input_tokens, context_tokens,
         price_version_id, state, lease_until, created_at)
     SELECT hold_id, %(hold_kind)s, account_id, cap_id, micros, output, tokens, tokens, %(price_version)s, 'held',
         now() + %(hold_lease)s::interval, now()
-    FROM bill WHERE micros IS NOT NULL"""
+    FROM granted"""
 
 # The fields of `gates.Grant`; ends the statement.
 GRANT = """bill.micros, bill.output, bill.least_micros, bill.key_id, bill.account_id, bill.cap_id,
     bill.account_limit, bill.account_spent, bill.account_reserved, bill.cap_limit, bill.cap_spent, bill.cap_reserved
 FROM (SELECT 1) one LEFT JOIN bill ON true"""
 
-# For the statement that admits a turn, behind its CTE `turn` (id, key_id, parent_id).
-# The hold of the turn before knows how long the conversation can be by now.
-ADMIT_PARTS = f"""ask AS MATERIALIZED (
-    SELECT turn.id AS hold_id, %(user)s::uuid AS user_id, turn.key_id, least(%(most_input)s::int, %(input_tokens)s::int
-            + coalesce((SELECT r.context_tokens FROM billing_reservation r WHERE r.id = turn.parent_id), 0)) AS tokens,
+# For the statement that admits a turn: behind its CTE `wanted` (id, key_id, parent_id) what may be held for it, and behind its CTE
+# `granted` the hold itself. The hold of the turn before knows how long the conversation can be by now.
+ADMIT_GATES = f"""ask AS MATERIALIZED (
+    SELECT wanted.id AS hold_id, %(user)s::uuid AS user_id, wanted.key_id, least(%(most_input)s::int, %(input_tokens)s::int
+            + coalesce((SELECT r.context_tokens FROM billing_reservation r WHERE r.id = wanted.parent_id), 0)) AS tokens,
         %(max_tokens)s::int AS max_tokens, %(fewest)s::int AS fewest, 0::bigint AS before, 0::bigint AS so_far
-    FROM turn
-), {_GRANT}, hold AS ({_HOLD})"""
+    FROM wanted
+), {_GATES}"""
+ADMIT_HOLD = f"{_TAKE}, hold AS ({_HOLD})"
 
-# A whole hold in one statement, new or in place of the turn's own: what that one holds counts as left. Nothing changes when
-# both gates together have not enough, or the hold is a line already: whoever asks then has lost the turn.
-RESERVE = f"""
-WITH old AS MATERIALIZED (
+# A hold, new or in place of the one there is: what that one holds counts as left. Behind a CTE `asker` with the id of the hold as long
+# as whoever asks may change it; without a row nothing changes. Neither does it when both gates together have not enough, or when
+# the hold is a line already.
+RESERVE_PARTS = f"""old AS MATERIALIZED (
     SELECT r.state, CASE WHEN r.state = 'held' THEN r.amount_micros ELSE 0 END AS micros
-    FROM billing_reservation r WHERE r.id = %(hold)s FOR UPDATE
+    FROM billing_reservation r, asker WHERE r.id = asker.id FOR UPDATE OF r
 ), ask AS MATERIALIZED (
-    SELECT %(hold)s::uuid AS hold_id, %(user)s::uuid AS user_id, %(key)s::uuid AS key_id, %(input_tokens)s::int AS tokens,
+    SELECT asker.id AS hold_id, %(user)s::uuid AS user_id, %(key)s::uuid AS key_id, %(input_tokens)s::int AS tokens,
         %(max_tokens)s::int AS max_tokens, %(fewest)s::int AS fewest, coalesce((SELECT micros FROM old), 0)::bigint AS before,
         %(so_far)s::bigint AS so_far
-    WHERE NOT EXISTS (SELECT 1 FROM old WHERE state = 'settled')
-), {_GRANT}, version AS (
+    FROM asker WHERE NOT EXISTS (SELECT 1 FROM old WHERE state = 'settled')
+), {_GATES}, granted AS (SELECT * FROM bill WHERE micros IS NOT NULL), {_TAKE}, version AS (
     INSERT INTO billing_priceversion (id, model, price, created_at) VALUES (%(price_version)s, %(model)s, %(price)s, now())
     ON CONFLICT (id) DO NOTHING
 ), hold AS (
@@ -81,6 +85,9 @@ WITH old AS MATERIALIZED (
 )
 SELECT {GRANT}
 """
+
+# Of a call beside the turns, whose hold nobody else knows.
+RESERVE = f"WITH asker AS MATERIALIZED (SELECT %(hold)s::uuid AS id), {RESERVE_PARTS}"
 
 # `ended` says what is over: hold_id, user_id, key_id, end_user_id, thread_id, turn_id.
 _SETTLE = """settled AS (

@@ -15,7 +15,7 @@ from django.db.models import Q
 from billing.actions import open_missing
 from billing.estimate import admit_values
 from billing.gates import Grant
-from billing.statements import ADMIT_PARTS, GRANT
+from billing.statements import ADMIT_GATES, ADMIT_HOLD, GRANT
 from chatai.lib import hints
 from chatai.lib.ids import uuid7
 from chatai.lib.prepared import Statement
@@ -44,33 +44,45 @@ class Admission:
     position: int = 0  # turns of the thread that come before it; 0: it starts now
 
 
-# The order of the parts is the order of their locks: the thread, then the budgets (see billing/statements.py).
+# The order of the parts is the order of their locks: the thread, then the budgets (see billing/statements.py). Nothing is written
+# unless everything is, so that the statement needs no transaction around it, and the budgets that all sends of an account share stay
+# locked for no longer than PostgreSQL takes. What is read without a lock may be older than the thread's lock: a repetition that was
+# not seen yet is found by the unique request id.
 ADMIT = f"""
-WITH thread AS (
-    UPDATE threads_thread SET
-        turn_count = turn_count + 1, model = %(model)s, last_active_at = now(), changed_at = now(), archived_at = NULL,
-        title = CASE WHEN title = '' AND title_source = 'words' THEN %(title)s ELSE title END
+WITH thread AS MATERIALIZED (
+    SELECT id, turn_count + 1 AS number, coalesce(%(key)s, key_id) AS key_id, active_turn_id FROM threads_thread
     WHERE id = %(thread)s AND user_id = %(user)s AND deleted_at IS NULL AND (%(only_key)s::uuid IS NULL OR key_id = %(only_key)s)
-    RETURNING id, turn_count, key_id, active_turn_id
-), turn AS (
+    FOR NO KEY UPDATE
+), queue AS MATERIALIZED (
+    SELECT count(*) AS turns FROM threads_turn WHERE thread_id = %(thread)s AND status = 'queued'
+), wanted AS MATERIALIZED (
+    SELECT %(turn)s::uuid AS id, thread.id AS thread_id, number, key_id,
+        (SELECT p.id FROM threads_turn p WHERE p.thread_id = thread.id AND p.on_path ORDER BY p.number DESC LIMIT 1) AS parent_id
+    FROM thread, queue
+    WHERE NOT (%(only_idle)s AND (active_turn_id IS NOT NULL OR queue.turns > 0))
+        AND NOT EXISTS (SELECT 1 FROM threads_turn t WHERE t.thread_id = thread.id AND t.request_id = %(request)s)
+), {ADMIT_GATES}, turn AS (
     INSERT INTO threads_turn (id, thread_id, key_id, number, parent_id, on_path, request_id, request_digest, model, options, price,
         status, epoch, attempts, runner, error_kind, error_message, usage, cost_micros, created_at, changed_at)
-    SELECT %(turn)s, id, coalesce(%(key)s, key_id), turn_count,
-        (SELECT p.id FROM threads_turn p WHERE p.thread_id = thread.id AND p.on_path ORDER BY p.number DESC LIMIT 1), true,
-        %(request)s, %(digest)s, %(model)s, %(options)s, %(price)s, 'queued', 0, 0, '', '', '', '{{}}', 0, now(), now()
-    FROM thread
+    SELECT wanted.id, thread_id, wanted.key_id, number, parent_id, true, %(request)s, %(digest)s, %(model)s, %(options)s, %(price)s,
+        'queued', 0, 0, '', '', '', '{{}}', 0, now(), now()
+    FROM wanted, bill WHERE bill.micros IS NOT NULL
     ON CONFLICT (thread_id, request_id) DO NOTHING
-    RETURNING id, thread_id, key_id, parent_id
-), messages AS (
+    RETURNING id, thread_id, number
+), granted AS (SELECT bill.* FROM bill, turn), {ADMIT_HOLD}, messages AS (
     INSERT INTO threads_message (id, thread_id, turn_id, on_path, role, content, status, model, stop_reason, cost_micros, created_at)
     SELECT m.id, turn.thread_id, turn.id, true, m.role, m.content, m.status, m.model, '', 0, now()
     FROM turn, (VALUES
         (%(question)s::uuid, 'user', %(content)s::jsonb, 'complete', ''),
         (%(answer)s::uuid, 'assistant', '[]'::jsonb, 'streaming', %(model)s)
     ) AS m(id, role, content, status, model)
-), {ADMIT_PARTS}
-SELECT (SELECT turn_count FROM thread), (SELECT count(*) FROM turn), (SELECT active_turn_id FROM thread),
-    (SELECT count(*) FROM threads_turn WHERE thread_id = %(thread)s AND status = 'queued'), {GRANT}
+), touched AS (
+    UPDATE threads_thread th SET
+        turn_count = turn.number, model = %(model)s, last_active_at = now(), changed_at = now(), archived_at = NULL,
+        title = CASE WHEN title = '' AND title_source = 'words' THEN %(title)s ELSE title END
+    FROM turn WHERE th.id = turn.thread_id
+)
+SELECT (SELECT number FROM thread), (SELECT count(*) FROM turn), (SELECT active_turn_id FROM thread), (SELECT turns FROM queue), {GRANT}
 """
 _admitting = Statement(ADMIT)
 
@@ -83,10 +95,6 @@ class Outcome(NamedTuple):
     busy_with: UUID | None  # the turn that runs
     queued: int
     grant: Grant
-
-
-class Unopened(Exception):  # noqa: N818 - it is put right, not reported
-    """The account or the key has no budget yet."""
 
 
 def admit_turn(
@@ -108,16 +116,17 @@ def admit_turn(
     that the answer can cost is held, or the send refused with 402. `key` limits a standard key to its own threads. `instead_of`
     makes the turn a sibling of that one: the path goes through the new turn.
     """
-    values = _values(user, thread_id, content, model, request_id, key, clean(options or {}))
+    values = _values(user, thread_id, content, model, request_id, key, clean(options or {}), on_busy)
     if load.queue_is_full():
         raise Refused(503, "overloaded_error", "Too many answers are being written right now. Try again in a moment.", load.RETRY_AFTER)
-    try:
-        outcome = _stored(user, values, create, on_busy, instead_of)
-    except Unopened as error:
-        open_missing(user, error.args[0])
-        outcome = _stored(user, values, create, on_busy, instead_of)
+    outcome = _stored(user, values, create, instead_of)
+    if outcome.grant.asked and outcome.grant.unopened:
+        open_missing(user, outcome.grant.key_id)
+        outcome = _stored(user, values, create, instead_of)
+    if outcome.number is None:
+        raise missing()
     if not outcome.stored:
-        return _replay(thread_id, request_id, values["digest"])
+        return _replay(thread_id, outcome, values)
     if on_busy == "interrupt" and (outcome.busy_with is not None or outcome.queued):
         stopping.stop_first(user, thread_id, before=outcome.number)
     hints.announce("replies", "work")
@@ -127,24 +136,18 @@ def admit_turn(
     return Admission(values["turn"], thread_id, replayed=False, thread_created=create and outcome.number == 1, position=position)
 
 
-def _stored(user: User, values: dict[str, Any], create: bool, on_busy: OnBusy, instead_of: UUID | None) -> Outcome:
-    """The transaction of a send. Raises Refused, or Unopened; then nothing of it is there."""
+def _stored(user: User, values: dict[str, Any], create: bool, instead_of: UUID | None) -> Outcome:
+    """What the statement said; when it stored nothing, nothing of the send is there. Raises Refused."""
+    if not create and instead_of is None:
+        return _admit(values)
     with transaction.atomic(), connection.cursor() as cursor:
         if create:
             _create_if_missing(user, values["thread"])
         if instead_of is not None:
             branches.leave(cursor, user, values["thread"], instead_of, values["request"])
         outcome = _admit(values)
-        if outcome.number is None:
-            raise missing()
         if not outcome.stored:
-            transaction.set_rollback(True)  # a replay changes nothing, not even the thread's place in the list
-        elif on_busy == "reject" and (outcome.busy_with is not None or outcome.queued):
-            raise Refused(409, "conflict_error", "Another message of this conversation is being answered.")
-        elif outcome.grant.unopened:
-            raise Unopened(outcome.grant.key_id)
-        elif outcome.grant.micros is None:
-            raise unpaid(outcome.grant.shortfall())
+            transaction.set_rollback(True)
     return outcome
 
 
@@ -154,7 +157,14 @@ def _admit(values: dict[str, Any]) -> Outcome:
 
 
 def _values(
-    user: User, thread_id: UUID, content: str | list[Block], model: str, request_id: str, key: ApiKey | None, options: dict[str, Any]
+    user: User,
+    thread_id: UUID,
+    content: str | list[Block],
+    model: str,
+    request_id: str,
+    key: ApiKey | None,
+    options: dict[str, Any],
+    on_busy: OnBusy = "queue",
 ) -> dict[str, Any]:
     """Parameters of ADMIT, checked. Raises Refused."""
     info = _known_model(model)
@@ -167,6 +177,7 @@ def _values(
         "user": user.pk,
         "key": key.pk if key else None,
         "only_key": key.pk if key and key.scope != "admin" else None,
+        "only_idle": on_busy == "reject",
         "turn": uuid7(),
         "question": uuid7(),
         "answer": uuid7(),
@@ -186,9 +197,14 @@ def _create_if_missing(user: User, thread_id: UUID) -> None:
     Thread.objects.bulk_create([Thread(id=thread_id, user=user, key_id=key)], ignore_conflicts=True)
 
 
-def _replay(thread_id: UUID, request_id: str, digest: bytes) -> Admission:
-    turn = Turn.objects.get(thread_id=thread_id, request_id=request_id)
-    if bytes(turn.request_digest) != digest:
+def _replay(thread_id: UUID, outcome: Outcome, values: dict[str, Any]) -> Admission:
+    """The turn that this request id has. Raises Refused when it has none: then that is why nothing was stored."""
+    turn = Turn.objects.filter(thread_id=thread_id, request_id=values["request"]).first()
+    if turn is None and not outcome.grant.asked:
+        raise Refused(409, "conflict_error", "Another message of this conversation is being answered.")
+    if turn is None:
+        raise unpaid(outcome.grant.shortfall())
+    if bytes(turn.request_digest) != values["digest"]:
         raise Refused(422, "idempotency_error", "This request id was already used for another message. Send it again as a new one.")
     return Admission(turn.id, thread_id, replayed=True, position=queue_position(turn))
 

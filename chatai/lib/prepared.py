@@ -23,7 +23,9 @@ class Statement:
         return [values[name] for name in self.names]
 
     def row(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
-        """The one row that it gives, on Django's connection, within the transaction that is open there."""
+        """The one row that it gives, on Django's connection, within the transaction that is open there or by itself."""
+        connection.close_if_health_check_failed()  # as Django does before every statement of its own
+        connection.ensure_connection()
         with connection.wrap_database_errors, RawCursor(connection.connection, row_factory=tuple_row) as cursor:
             found = cursor.execute(self.text, self.arguments(values), prepare=True).fetchone()
         assert found is not None  # statements like this select no table

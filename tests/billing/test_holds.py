@@ -1,16 +1,19 @@
 """Money held for a send: by both gates, shrunk to what is left, given back, and never twice."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, transaction
 
 from accounts import keys
 from accounts.models import ApiKey, User
 from billing import actions as money
 from billing.models import Budget, LedgerEntry, Reservation
+from tests.stack import until
+from tests.threads.dialogue import begin
 from threads import actions, holds
 from threads.actions import Admission, Refused
 from threads.models import CatalogModel, Thread, Turn
@@ -109,6 +112,35 @@ def test_a_replay_holds_nothing_and_is_answered_even_without_money(owner: User) 
     assert account(owner).reserved_micros == 1_000_000
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_repetition_that_waited_for_the_first_is_no_402(owner: User) -> None:
+    """The first took all the money, and cannot be seen yet when the repetition begins."""
+    account(owner, 1_000_000)
+    thread = actions.create_thread(owner)
+
+    def repeat() -> Admission:
+        try:
+            return send(owner, thread, request_id="same")
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            first = send(owner, thread, request_id="same")
+            again = pool.submit(repeat)
+            until(somebody_waits, 30, "the repetition waits for the conversation")
+        assert (again.result().turn_id, again.result().replayed) == (first.turn_id, True)
+    assert account(owner).reserved_micros == 1_000_000
+    thread.refresh_from_db()
+    assert thread.turn_count == 1
+
+
+def somebody_waits() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return bool(cursor.fetchone()[0])
+
+
 def test_an_answer_that_thinks_is_not_shortened_below_its_thoughts(owner: User) -> None:
     account(owner, 700_000)
     thread = actions.create_thread(owner)
@@ -136,6 +168,19 @@ def test_the_sweeper_frees_what_nobody_waits_for_and_nothing_else(owner: User) -
     assert [hold(sent.turn_id).state for sent in (kept, gone, fresh)] == ["held", "expired", "held"]
     assert account(owner).reserved_micros == 2_000_000
     assert holds.free_lost() == 0
+
+
+def test_the_sweeper_leaves_a_hold_whose_turn_goes_on_after_all(owner: User) -> None:
+    sent = send(owner, actions.create_thread(owner))
+    actions.delete_thread(owner, sent.thread_id)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE billing_reservation SET lease_until = now() - interval '1 second'")
+        cursor.execute(holds.OLDEST, [1])
+        found = cursor.fetchone()[0]
+    actions.undo_delete(owner, sent.thread_id)
+    begin(sent.turn_id)
+    assert (found, holds.free(found)) == (sent.turn_id, False)
+    assert hold(sent.turn_id).state == "held"
 
 
 def test_rows_written_past_the_signals_get_their_budgets_with_the_first_send(db: None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +22,26 @@ from threads.replies.meter import CHARS_PER_TOKEN, Meter, total
 
 if TYPE_CHECKING:
     from threads.providers.base import Request
+    from threads.replies.journal import Line
+
+
+class TurnLost(Exception):  # noqa: N818 - no fault: the turn belongs to another process
+    """Nothing more may be done for the turn here."""
 
 
 class Purse:
-    """What is held for a turn, and what its calls have used so far, those of earlier attempts among them."""
+    """What is held for a turn, and what its calls have used so far, those of earlier attempts among them.
 
-    def __init__(self, claimed: store.Claimed, pool: AsyncConnectionPool[Any]) -> None:
+    `line` has the turn's present epoch; `still_ours` says whether the turn is ours under another one than that.
+    """
+
+    def __init__(
+        self, claimed: store.Claimed, pool: AsyncConnectionPool[Any], line: Line, still_ours: Callable[[int], Awaitable[bool]]
+    ) -> None:
         self.claimed = claimed
         self.pool = pool
+        self.line = line
+        self.still_ours = still_ours
         self.held = claimed.held_micros
         self.output = claimed.held_output
         self.input_tokens = claimed.held_input or 0
@@ -53,7 +65,7 @@ class Purse:
         return self.calls[-1]
 
     async def cover(self, request: Request) -> Request:
-        """The request as the hold can pay for it: as it is, or with less output. Raises ProviderError (402) when it cannot.
+        """The request as the hold can pay for it: as it is, or with less output. Raises ProviderError (402) when it cannot, or TurnLost.
 
         A conversation that became longer than the hold thought takes another hold in its place.
         """
@@ -89,7 +101,13 @@ class Purse:
             "price_version": version_id(self.claimed.model, price),
             **estimate.rate_values(price, tokens),
         }
-        return await store.patiently(self.pool, lambda connection: reserve(connection, values))
+        while True:
+            asking = values | {"epoch": (epoch := self.line.epoch)}
+            grant = await store.patiently(self.pool, lambda connection: reserve(connection, store.HOLD, asking))  # noqa: B023
+            if grant.asked:
+                return grant
+            if not await self.still_ours(epoch):
+                raise TurnLost
 
     def usage(self) -> dict[str, int]:
         """Of all calls together; empty when no provider began to answer."""
@@ -111,14 +129,14 @@ class Purse:
         return [figures for call in self.calls if (figures := call.figures(estimated))]
 
 
-async def reserve(connection: store.Connection, values: dict[str, Any]) -> Grant:
-    cursor = await connection.execute(RESERVE, values)
+async def reserve(connection: store.Connection, statement: str, values: dict[str, Any]) -> Grant:
+    cursor = await connection.execute(statement, values)
     return Grant(*(await cursor.fetchone() or ()))
 
 
 async def reserve_side_call(pool: AsyncConnectionPool[Any], call: SideCall) -> bool:
     """Whether the whole price of the call is held now."""
-    grant = await store.patiently(pool, lambda connection: reserve(connection, reserve_values(call)))
+    grant = await store.patiently(pool, lambda connection: reserve(connection, RESERVE, reserve_values(call)))
     return grant.micros is not None
 
 

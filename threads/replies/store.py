@@ -16,7 +16,7 @@ from psycopg import AsyncConnection, InterfaceError, OperationalError
 from psycopg.rows import class_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from billing.statements import FINISH_PARTS
+from billing.statements import FINISH_PARTS, RESERVE_PARTS
 
 SUSPECT_FROM = 3  # attempts that came to nothing
 SHORT = 100  # messages that are read along with the claim
@@ -65,7 +65,7 @@ HELD = """
     u.id AS user_id, u.custom_instructions AS instructions, u.side_calls, m.id AS answer_id, {recent} AS recent, h.key_id,
     CASE WHEN r.state = 'held' THEN r.amount_micros END AS held_micros, r.input_tokens AS held_input, r.max_tokens AS held_output
 FROM held h
-LEFT JOIN billing_reservation r ON r.id = h.id
+LEFT JOIN {hold} r ON r.id = h.id
 JOIN threads_thread t ON t.id = h.thread_id
 JOIN accounts_user u ON u.id = t.user_id
 JOIN threads_message m ON m.turn_id = h.id AND m.role = 'assistant'
@@ -101,10 +101,11 @@ WITH picked AS (
     UPDATE threads_message m SET seq = p.last_seq + CASE m.role WHEN 'user' THEN 1 ELSE 2 END
     FROM picked p WHERE m.turn_id = p.id AND m.seq IS NULL
 )
-SELECT {HELD.format(recent=RECENT)}
+SELECT {HELD.format(recent=RECENT, hold="billing_reservation")}
 """
 
 # A turn that was lost several times may be what ends the processes: those are taken one by one, so that they take no other along.
+# Locked, the hold is read as the earlier owner may have left it a moment before.
 RECOVER = f"""
 WITH plain AS (
     SELECT id FROM threads_turn
@@ -118,8 +119,10 @@ WITH plain AS (
     UPDATE threads_turn t SET
         epoch = t.epoch + 1, attempts = t.attempts + 1, runner = %(runner)s, lease_until = now() + %(lease)s::interval, changed_at = now()
     FROM (SELECT id FROM plain UNION ALL SELECT id FROM suspect) lost WHERE t.id = lost.id RETURNING t.*
+), hold AS MATERIALIZED (
+    SELECT r.* FROM billing_reservation r, held h WHERE r.id = h.id FOR SHARE OF r
 )
-SELECT {HELD.format(recent="NULL::json")}
+SELECT {HELD.format(recent="NULL::json", hold="hold")}
 """
 
 # A lease that ran out while nobody else took the turn is taken anew, with a new epoch, like any other claim.
@@ -141,6 +144,14 @@ JOIN (
     WHERE id = ANY(%(held)s::uuid[]) AND status = 'running' AND lease_until > now() FOR SHARE
 ) t ON t.id = e.turn_id AND t.epoch = e.epoch
 ON CONFLICT DO NOTHING
+"""
+
+# A process that lost the turn may still be about to ask for less than the one that has it holds by now. Locked like this the turn
+# can be neither taken over nor finished meanwhile.
+HOLD = f"""
+WITH asker AS MATERIALIZED (
+    SELECT id FROM threads_turn WHERE id = %(hold)s AND epoch = %(epoch)s AND status = 'running' AND lease_until > now() FOR SHARE
+), {RESERVE_PARTS}
 """
 
 # Settles what the turn has cost too. The thread is locked before the turn, as by a send: one that repeats the turn's request id waits

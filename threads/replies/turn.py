@@ -30,7 +30,7 @@ from threads.providers.base import ModelInfo, ProviderError
 from threads.replies import store
 from threads.replies.context import Context
 from threads.replies.journal import Journal, Line
-from threads.replies.purse import Purse
+from threads.replies.purse import Purse, TurnLost
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -61,7 +61,7 @@ class LiveTurn:
         self.line = Line(claimed.id, claimed.ring, claimed.epoch)
         self.partial = Partial()
         self.first_token_at: datetime | None = None
-        self.purse = Purse(claimed, context.pool)
+        self.purse = Purse(claimed, context.pool, self.line, self._still_ours)
         self.task: asyncio.Task[None] | None = None
         self.why_cancelled: Literal["stop", "lost", "drain"] | None = None
         self.finishing = False
@@ -94,6 +94,8 @@ class LiveTurn:
                     return "stopped", None
                 await self._stream()
             return "done", None
+        except TurnLost:
+            return None, None
         except ProviderError as error:
             # Not the detail: a vendor's message may quote what the person wrote.
             logger.warning("turn %s: provider %s: %s (HTTP %s)", self.claimed.id, self.info.provider, error.kind, error.status)
@@ -203,8 +205,9 @@ class LiveTurn:
         )
 
     async def _store(self, values: dict[str, Any]) -> None:
-        row = await store.patiently(self.pool, lambda connection: store.finish(connection, values | {"epoch": self.line.epoch}))
-        if row is None and await self._still_ours():
+        epoch = self.line.epoch
+        row = await store.patiently(self.pool, lambda connection: store.finish(connection, values | {"epoch": epoch}))
+        if row is None and await self._still_ours(epoch):
             return await self._store(values)
         if row is not None:
             hints.announce("live", "turns", f"{self.claimed.thread_id}/{self.claimed.id}")
@@ -212,11 +215,11 @@ class LiveTurn:
                 await asyncio.to_thread(_ask_for_title, self.claimed.thread_id)
         return None
 
-    async def _still_ours(self) -> bool:
-        """Whether the lease had merely run out; taken anew then, with a new epoch."""
-        before = self.line.epoch
-        await self.journal.renew()
-        return self.line.epoch != before
+    async def _still_ours(self, epoch: int) -> bool:
+        """Whether a statement of that epoch was refused only because the lease had run out; it is taken anew then, with a new epoch."""
+        if self.line.epoch == epoch:
+            await self.journal.renew()
+        return self.line.epoch != epoch
 
 
 async def _shifted(events: AsyncIterator[Event], partial: Partial) -> AsyncIterator[Event]:
