@@ -41,6 +41,7 @@ INSTALLED_APPS = [
     "accounts",
     "billing",
     "threads",
+    "search",
     "chatai",
     "allauth",
     "allauth.account",
