@@ -104,6 +104,7 @@ class LargeOwner(models.Model):
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, primary_key=True, on_delete=models.CASCADE, related_name="+")
     since = models.DateTimeField(default=timezone.now)
+    ready = models.BooleanField(default=False, help_text="All of its passages are in the indexes.")
 
     def __str__(self) -> str:
         return str(self.user_id)

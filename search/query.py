@@ -34,7 +34,7 @@ DASHES = re.compile(r"(?<!\S)-+(?!\w{3})|(?<!\S)--+")
 
 # Which model's vectors answer, and whether the owner has so much that indexes pay.
 STANDING = """
-SELECT g.id, g.model, EXISTS (SELECT FROM search_largeowner l WHERE l.user_id = %s)
+SELECT g.id, g.model, EXISTS (SELECT FROM search_largeowner l WHERE l.user_id = %s AND l.ready)
 FROM search_generation g WHERE g.state = 'serving'
 """
 
@@ -89,7 +89,7 @@ def find(
     until: datetime | None = None,
     model: str | None = None,
 ) -> Found:
-    """The messages that fit `q` best, the best first; `until` is not included. Raises Refused: 400, or 404 for a thread of somebody else."""
+    """The messages that fit `q` best, the best first; `until` is not included. Raises Refused: 400, or 404 for a foreign thread."""
     text = _checked(q, limit, offset, mode, role)
     if thread_id is not None and not _threads(owner).filter(pk=thread_id).exists():
         raise missing()

@@ -9,15 +9,13 @@ import hashlib
 import logging
 from functools import cache
 from typing import TYPE_CHECKING
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import msgspec
 import redis
 from django.conf import settings
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from accounts.models import User
 
 logger = logging.getLogger(__name__)
@@ -25,7 +23,6 @@ logger = logging.getLogger(__name__)
 PATIENCE = 0.2  # seconds for a vector; after that the words alone answer
 REMEMBERED = 600  # seconds that a vector is kept: the next page and the next letter ask again
 REQUESTS = "search:queries"
-OUTDATED = 2.0  # seconds after which nobody waits for an answer any more
 
 
 class Asked(msgspec.Struct):
@@ -35,7 +32,6 @@ class Asked(msgspec.Struct):
     model: str
     text: str
     user: UUID
-    at: float  # Unix time
 
 
 def name_of(kind: str, model: str, text: str = "") -> str:
@@ -47,7 +43,7 @@ def name_of(kind: str, model: str, text: str = "") -> str:
 @cache
 def connection() -> redis.Redis:
     address = settings.REDIS_URL or "redis://127.0.0.1:6379"
-    return redis.Redis.from_url(address, socket_timeout=1.0, socket_connect_timeout=0.5)
+    return redis.Redis.from_url(address, socket_timeout=1.0, socket_connect_timeout=0.5, decode_responses=True)
 
 
 def of_query(user: User, model: str, text: str) -> str | None:
@@ -62,13 +58,21 @@ def of_query(user: User, model: str, text: str) -> str | None:
     except redis.RedisError as error:
         logger.warning("no vector for a query: %s", type(error).__name__)
         return None
-    return found.decode() if found else None
+    return str(found) if found else None
 
 
-def _asked(user: User, model: str, text: str) -> bytes | None:
+def somebody_embeds(models: list[str]) -> bool:
+    """Whether an `embed` process shows itself for one of these models."""
+    try:
+        return any(connection().mget([name_of("embedder", model) for model in models]))
+    except redis.RedisError as error:
+        logger.warning("embedders are not known: %s", type(error).__name__)
+        return False
+
+
+def _asked(user: User, model: str, text: str) -> str | None:
     """What an embedder answers in time."""
-    seconds, micros = connection().time()
-    question = Asked(id=uuid4().hex, model=model, text=text, user=user.pk, at=seconds + micros / 1e6)
+    question = Asked(id=uuid4().hex, model=model, text=text, user=user.pk)
     connection().rpush(REQUESTS, msgspec.json.encode(question))
     answer = connection().blpop([f"search:answer:{question.id}"], timeout=PATIENCE)
-    return answer[1] if answer else None
+    return str(answer[1]) if answer else None

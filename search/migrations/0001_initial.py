@@ -58,7 +58,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0003_user_side_calls'),
-        ('threads', '0008_catalog_prices'),
+        ('threads', '0009_outbox'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
@@ -70,6 +70,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('user', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='+', serialize=False, to=settings.AUTH_USER_MODEL)),
                 ('since', models.DateTimeField(default=django.utils.timezone.now)),
+                ('ready', models.BooleanField(default=False, help_text='All of its passages are in the indexes.')),
             ],
         ),
         migrations.CreateModel(
