@@ -237,6 +237,7 @@ LOGGING: dict[str, Any] = {
         "daphne": {"level": "WARNING"},
         "celery": {"level": "INFO"},
         "stripe": {"level": "WARNING"},
+        "sentence_transformers": {"level": "WARNING"},
     },
 }
 

