@@ -2,6 +2,10 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check --no-input -c constraints.txt
+# Finding by meaning on this machine; `make run EMBEDDINGS=` does without. Spelled exactly and first, so that a build of torch for
+# the CPU is taken where one is on offer.
+EMBEDDINGS ?= torch==2.13.0
+COMMA := ,
 
 # Much of a test is waiting, so two cores carry three workers. A single file is through before they have started.
 WORKERS ?= 3
@@ -34,10 +38,12 @@ bench: .venv/.installed-dev ## the numbers of docs/operations.md, measured here
 
 .venv/.installed: .venv/bin/python pyproject.toml constraints.txt
 	@echo "Installing chatai into .venv (a minute or two, once) …"
-	@$(PIP) -e .
+	@$(if $(EMBEDDINGS),$(PIP) $(EMBEDDINGS),:)
+	@$(PIP) -e '.$(if $(EMBEDDINGS),[local-embeddings])'
 	@touch $@
 
 .venv/.installed-dev: .venv/bin/python pyproject.toml constraints.txt
 	@echo "Installing chatai and its tools into .venv (a minute or two, once) …"
-	@$(PIP) -e '.[dev]'
+	@$(if $(EMBEDDINGS),$(PIP) $(EMBEDDINGS),:)
+	@$(PIP) -e '.[dev$(if $(EMBEDDINGS),$(COMMA)local-embeddings)]'
 	@touch $@ .venv/.installed

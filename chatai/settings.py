@@ -41,6 +41,7 @@ INSTALLED_APPS = [
     "accounts",
     "billing",
     "threads",
+    "search",
     "chatai",
     "allauth",
     "allauth.account",
@@ -166,6 +167,11 @@ OLLAMA_BASE_URL = env.url("OLLAMA_BASE_URL")
 DEMO_MODEL = env.flag("DEMO_MODEL", True)
 DEFAULT_MODEL = env.text("DEFAULT_MODEL")
 TASK_MODEL = env.text("TASK_MODEL")
+EMBEDDING_MODEL = env.text("EMBEDDING_MODEL", "all-MiniLM-L6-v2")
+EMBEDDING_BASE_URL = env.url("EMBEDDING_BASE_URL")
+EMBEDDING_API_KEY = env.text("EMBEDDING_API_KEY", OPENAI_API_KEYS[0] if OPENAI_API_KEYS and EMBEDDING_BASE_URL == OPENAI_BASE_URL else "")
+EMBEDDING_PRICE_USD = env.decimal("EMBEDDING_PRICE_USD", "0")
+EMBEDDING_THREADS = env.integer("EMBEDDING_THREADS", 2, minimum=1)
 PROVIDER_CONNECT_TIMEOUT = env.integer("PROVIDER_CONNECT_TIMEOUT", 10, minimum=1)
 PROVIDER_FIRST_TOKEN_TIMEOUT = env.integer("PROVIDER_FIRST_TOKEN_TIMEOUT", 120, minimum=1)
 PROVIDER_IDLE_TIMEOUT = env.integer("PROVIDER_IDLE_TIMEOUT", 60, minimum=1)
@@ -189,10 +195,14 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_ROUTES = {"search.embed_due": {"queue": "embed"}}
 CELERY_BEAT_SCHEDULE: dict[str, Any] = {
     "name forgotten threads": {"task": "threads.name_forgotten", "schedule": 60.0},
     "clean": {"task": "threads.clean", "schedule": 60.0},
     "free holds": {"task": "threads.free_holds", "schedule": 15.0},
+    "index what was said": {"task": "search.index_new", "schedule": 2.0, "options": {"expires": 4}},
+    "keep the index": {"task": "search.keep", "schedule": 30.0, "options": {"expires": 60}},
+    "find large owners": {"task": "search.find_large", "schedule": 3600.0},
     "sweep payments": {"task": "billing.sweep_payments", "schedule": 600.0},
     "report usage": {"task": "billing.report_usage", "schedule": 60.0},
     "soft alerts": {"task": "billing.send_alerts", "schedule": 60.0},
@@ -232,6 +242,7 @@ LOGGING: dict[str, Any] = {
         "daphne": {"level": "WARNING"},
         "celery": {"level": "INFO"},
         "stripe": {"level": "WARNING"},
+        "sentence_transformers": {"level": "WARNING"},
     },
 }
 

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable
 from uuid import UUID
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
@@ -65,14 +65,16 @@ def regenerate(request: HttpRequest, turn_id: UUID) -> HttpResponse:
 @require_POST
 @person_required
 def switch(request: HttpRequest, turn_id: UUID) -> HttpResponse:
-    """Read this version, and what followed it."""
+    """Read this version, and what followed it; from the page of one of its messages, there."""
 
     def act(user: User) -> UUID:
         thread_id = _turn(user, turn_id).thread_id
         actions.switch(user, thread_id, turn_id)
         return thread_id
 
-    return _door(request, act)
+    answer = _door(request, act)
+    at = request.POST.get("at", "")
+    return redirect(f"{answer.url}?at={at}") if isinstance(answer, HttpResponseRedirect) and at.isdecimal() else answer
 
 
 @require_POST

@@ -19,6 +19,14 @@ def sequence_before(raw: str, thread: Thread) -> int:
     return int(raw)
 
 
+def sequence_at(raw: str, thread: Thread) -> int:
+    """The sequence number of a message of this thread. Raises BadCursor."""
+    seq = sequence_before(raw, thread)
+    if seq > thread.last_seq:
+        raise BadCursor(raw[:20])
+    return seq
+
+
 def after_thread(thread: Thread) -> str:
     return f"{thread.last_active_at.timestamp():.6f}_{thread.pk}"
 

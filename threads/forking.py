@@ -51,6 +51,8 @@ turns AS (
     INSERT INTO threads_compaction (id, thread_id, through_seq, summary, model, usage, cost_micros, created_at, undone_at)
     SELECT gen_random_uuid(), %(thread)s, n.new_seq, c.summary, c.model, '{}', 0, c.created_at, c.undone_at
     FROM threads_compaction c JOIN numbered n ON n.seq = c.through_seq AND n.thread_id = c.thread_id
+), outbox AS (
+    INSERT INTO threads_outbox (turn_id, kind, created_at) SELECT new, 'index', now() FROM copy
 ), files AS (
     INSERT INTO threads_storedfile_threads (storedfile_id, thread_id)
     SELECT DISTINCT f.storedfile_id, %(thread)s FROM numbered n

@@ -1,4 +1,4 @@
-"""What happened in a turn: its journal and the calls of tools."""
+"""What happened in a turn: its journal, the calls of tools, and what others are to be told."""
 
 from __future__ import annotations
 
@@ -62,3 +62,21 @@ class ToolCall(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.status})"
+
+
+class Outbox(models.Model):
+    """A turn that ended, for whoever makes something of it elsewhere: written with its end, so that none is missed; deleted when done.
+
+    Without foreign keys, which cost at every end: a turn can be gone when its row is read.
+    """
+
+    class Kind(models.TextChoices):
+        INDEX = "index", "To be found by search"
+
+    id = models.BigAutoField(primary_key=True)
+    turn_id = models.UUIDField()
+    kind = models.CharField(max_length=8, choices=Kind)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.turn_id}"

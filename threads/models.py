@@ -10,7 +10,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from chatai.lib.ids import uuid7
-from threads.happenings import ToolCall, TurnEvent
+from threads.happenings import Outbox, ToolCall, TurnEvent
 from threads.operations import CatalogModel, Runner
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ __all__ = [
     "Compaction",
     "FileBytes",
     "Message",
+    "Outbox",
     "Runner",
     "StoredFile",
     "Thread",

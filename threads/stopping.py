@@ -35,6 +35,8 @@ WITH turn AS (
     UPDATE threads_message m SET seq = turn.first_seq + CASE m.role WHEN 'user' THEN 0 ELSE 1 END,
         status = CASE m.role WHEN 'user' THEN m.status ELSE 'stopped' END
     FROM turn WHERE m.turn_id = turn.id AND m.seq IS NULL
+), outbox AS (
+    INSERT INTO threads_outbox (turn_id, kind, created_at) SELECT id, 'index', now() FROM turn
 )
 UPDATE threads_thread th SET last_seq = turn.first_seq + 1, last_active_at = now(), changed_at = now()
 FROM turn WHERE th.id = turn.thread_id

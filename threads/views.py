@@ -16,8 +16,9 @@ from django.views.decorators.http import require_POST, require_safe
 from chatai.lib.ids import uuid7
 from threads import actions
 from threads.access import person, person_required, refuse, wants_fragment
+from threads.around import page_around
 from threads.blocks import text_of
-from threads.cursors import BadCursor, sequence_before
+from threads.cursors import BadCursor, sequence_at, sequence_before
 from threads.forms import SendForm
 from threads.live.frames import turn_html
 from threads.models import Message, Thread, Turn
@@ -57,11 +58,22 @@ def new_chat(request: HttpRequest) -> HttpResponse:
 def thread(request: HttpRequest, thread_id: UUID) -> HttpResponse:
     found = get_object_or_404(Thread.objects.for_user(person(request)).defer("metadata"), pk=thread_id)
     try:
+        if "at" in request.GET:
+            return _thread_at(request, found, sequence_at(request.GET["at"], found))
         before = sequence_before(request.GET["before"], found) if "before" in request.GET else None
     except BadCursor:
         return HttpResponseBadRequest("There is no such page.")
     page = page_of_turns(person(request), found, before)
     return render(request, "threads/thread.html", {**_page(request, found, page), "is_past": before is not None})
+
+
+def _thread_at(request: HttpRequest, thread: Thread, seq: int) -> HttpResponse:
+    """Around one message, which the address's fragment names; the conversation itself where that message was deleted."""
+    around = page_around(person(request), thread, seq)
+    if around is None:
+        return redirect("thread", thread.pk)
+    page = {**_page(request, thread, around.page), "around": around, "at": seq, "is_past": not around.whole}
+    return render(request, "threads/thread.html", page)
 
 
 def _page(request: HttpRequest, thread: Thread, page: TurnPage) -> dict[str, Any]:

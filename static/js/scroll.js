@@ -6,7 +6,7 @@ const NEAR = 48; // pixels that still count as "at the end"
 const scroller = document.getElementById("scroller");
 const column = scroller.firstElementChild;
 const jump = document.querySelector("[data-do=jump]");
-let following = true;
+let following = !document.querySelector(":target"); // whoever comes by a link to a message reads that one
 
 scroller.addEventListener("scroll", () => {
   following = scroller.scrollTop > -NEAR;

@@ -59,7 +59,7 @@ def test_the_readme_is_one_screen() -> None:
 
 def test_hosts_get_the_processes_of_the_architecture() -> None:
     processes = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
-    assert set(processes) == {"release", "web", "replies", "worker"}
+    assert set(processes) == {"release", "web", "replies", "worker", "embed"}
     assert "-b 0.0.0.0 -p $PORT" in processes["web"]
     app = json.loads((ROOT / "app.json").read_text())
     assert set(app["formation"]) == set(processes) - {"release"}

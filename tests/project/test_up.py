@@ -64,7 +64,14 @@ class Up:
 
     def pid(self, name: str) -> int:
         """Of the running process of that name; 0 when there is none just now."""
-        words = {"web": "daphne", "replies": "runreplies", "worker": "celery", "redis": "redis-server", "postgres": "postgres"}
+        words = {
+            "web": "daphne",
+            "replies": "runreplies",
+            "worker": "worker -B",
+            "embed": "-Q embed",
+            "redis": "redis-server",
+            "postgres": "postgres",
+        }
         for child in psutil.Process(self.process.pid).children():
             with suppress(psutil.Error):
                 if words[name] in " ".join(child.cmdline()):

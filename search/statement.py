@@ -1,0 +1,133 @@
+"""The one statement of a search, put together from constants: passages by words, passages by meaning, fused into messages."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cache
+from typing import Literal, NamedTuple
+from uuid import UUID
+
+from search.languages import LANGUAGES
+from search.models import DIMENSIONS
+from search.snippets import MARK, UNMARK
+
+# Reciprocal rank fusion: a place counts 1 / (K + place). K as in Cormack, Clarke and Büttcher, SIGIR 2009.
+K = 60
+TEXT_WEIGHT = 1.0
+MEANING_WEIGHT = 1.0
+EXACT_BONUS = 1.0  # for the very words, one after the other: more than any place can give
+
+Arms = Literal["both", "meaning", "text"]
+
+
+class Row(NamedTuple):
+    thread_id: UUID
+    title: str
+    turn_id: UUID
+    message_id: UUID
+    seq: int
+    role: str
+    model: str
+    score: float
+    by_text: bool
+    by_meaning: bool
+    marked: tuple[str, str]  # the passage, and its folded form with what matched between MARK and UNMARK
+    sent_at: datetime
+
+
+# What narrows a search, by the name of its value.
+FILTERS = {
+    "thread": "p.thread_id = %(thread)s",
+    "key": "p.key_id = %(key)s",
+    "end_user": "p.end_user_id = %(end_user)s",
+    "role": "p.role = %(role)s",
+    "since": "p.sent_at >= %(since)s",
+    "until": "p.sent_at < %(until)s",
+    "model": "p.model = %(model)s",
+}
+# The owner first. A deleted thread is out from the moment it is marked.
+MINE = """p.user_id = %(user)s AND p.generation_id = %(generation)s AND p.on_path AND p.thread_id <> ALL (ARRAY(
+        SELECT id FROM threads_thread WHERE user_id = %(user)s AND deleted_at IS NOT NULL))"""
+# Each language's rows are asked in their language. `loose`: some of the words, unless the query is meant to the letter.
+ASKED = """
+asked AS MATERIALIZED (
+    SELECT l.language, q.strict, q.phrase, {loose} AS loose
+    FROM (VALUES {languages}) AS l(language), LATERAL (
+        SELECT websearch_to_tsquery(l.language::regconfig, search_fold(%(query)s)) AS strict,
+            phraseto_tsquery(l.language::regconfig, search_fold(%(plain)s)) AS phrase
+    ) q
+)"""
+SOME_WORDS = "replace(q.strict::text, ' & ', ' | ')::tsquery"
+BY_TEXT = """
+texts AS (
+    SELECT *, row_number() OVER (ORDER BY exact DESC, complete DESC, weight DESC, sent_at DESC, id) AS place
+    FROM (
+        SELECT p.id, p.message_id, p.sent_at, numnode(a.phrase) > 1 AND p.words @@ a.phrase AS exact, p.words @@ a.strict AS complete,
+            ts_rank(p.words, a.loose, 1) AS weight
+        FROM asked a JOIN search_passage p ON p.language = a.language
+        WHERE {mine} AND p.words @@ a.loose
+    ) matching
+    ORDER BY place LIMIT %(depth)s
+), by_text AS (
+    SELECT message_id, row_number() OVER (ORDER BY min(place)) AS place, (array_agg(id ORDER BY place))[1] AS passage,
+        bool_or(exact) AS exact, max(weight) AS weight
+    FROM texts GROUP BY message_id
+)"""
+BY_MEANING = """
+meanings AS (
+    SELECT p.id, p.message_id, p.vector <#> %(vector)s::halfvec({dimensions}) AS distance
+    FROM search_passage p
+    WHERE {mine} AND p.vector IS NOT NULL
+    ORDER BY distance LIMIT %(depth)s
+), by_meaning AS (
+    SELECT message_id, row_number() OVER (ORDER BY min(distance)) AS place, (array_agg(id ORDER BY distance))[1] AS passage
+    FROM meanings GROUP BY message_id
+)"""
+TO_THE_LETTER = "AND EXISTS (SELECT FROM asked a WHERE a.language = p.language AND p.words @@ a.strict)"
+FUSED: dict[Arms, str] = {
+    "both": f"""
+fused AS (
+    SELECT message_id, CASE WHEN t.exact OR m.passage IS NULL THEN t.passage ELSE m.passage END AS passage,
+        t.place IS NOT NULL AS by_text, m.place IS NOT NULL AS by_meaning, t.weight,
+        coalesce({TEXT_WEIGHT} / ({K} + t.place), 0) + coalesce({MEANING_WEIGHT} / ({K} + m.place), 0)
+            + CASE WHEN t.exact THEN {EXACT_BONUS} ELSE 0 END AS merit
+    FROM by_text t FULL JOIN by_meaning m USING (message_id)
+)""",
+    "meaning": """
+fused AS (SELECT message_id, passage, false AS by_text, true AS by_meaning, 0::real AS weight, -place AS merit FROM by_meaning)""",
+    "text": """
+fused AS (SELECT message_id, passage, true AS by_text, false AS by_meaning, weight, -place AS merit FROM by_text)""",
+}
+# What is shown is read from the conversation itself, and only if it is there, on the path, and the owner's.
+SHOWN = """
+shown AS (
+    SELECT f.*, p.text, p.language, p.vector, p.model, m.seq, m.role, m.thread_id, m.turn_id, m.created_at, th.title
+    FROM fused f JOIN search_passage p ON p.id = f.passage
+    JOIN threads_message m ON m.id = f.message_id AND m.on_path AND m.seq IS NOT NULL
+    JOIN threads_thread th ON th.id = m.thread_id AND th.user_id = %(user)s AND th.deleted_at IS NULL {of_key}
+    ORDER BY f.merit DESC, m.created_at DESC, m.id LIMIT %(limit)s OFFSET %(offset)s
+)
+SELECT s.thread_id, s.title, s.turn_id, s.message_id, s.seq, s.role, s.model, {score}, s.by_text, s.by_meaning,
+    ARRAY[s.text, ts_headline(s.language::regconfig, search_fold(s.text), a.loose, {options})], s.created_at
+FROM shown s JOIN asked a ON a.language = s.language
+ORDER BY s.merit DESC, s.created_at DESC, s.message_id
+"""
+HEADLINE = f"'HighlightAll=true, StartSel={MARK}, StopSel={UNMARK}'"
+
+
+@cache
+def build(arms: Arms, literal: bool, large: bool, given: frozenset[str]) -> str:
+    """The statement for these arms, with the filters `given`."""
+    mine = " AND ".join([MINE, *(FILTERS[name] for name in sorted(given)), *(["p.large"] if large else [])])
+    near = f"{mine} {TO_THE_LETTER}" if literal else mine
+    asked = ASKED.format(loose="q.strict" if literal else SOME_WORDS, languages=", ".join(f"('{name}')" for name in LANGUAGES))
+    parts = [asked]
+    if arms != "meaning":
+        parts.append(BY_TEXT.format(mine=mine))
+    if arms != "text":
+        parts.append(BY_MEANING.format(mine=near, dimensions=DIMENSIONS))
+    words = "s.weight / (s.weight + 1)"
+    score = words if arms == "text" else f"coalesce(-(s.vector <#> %(vector)s::halfvec({DIMENSIONS})), {words})"
+    of_key = "AND th.key_id = %(key)s" if "key" in given else ""
+    shown = SHOWN.format(of_key=of_key, score=score, options=HEADLINE)
+    return "WITH " + ",".join([*parts, FUSED[arms], shown])
