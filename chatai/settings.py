@@ -40,6 +40,7 @@ SITE_NAME = env.text("SITE_NAME", "chatai")
 INSTALLED_APPS = [
     "accounts",
     "billing",
+    "tools",
     "threads",
     "chatai",
     "allauth",
