@@ -28,7 +28,8 @@ class Tool:
     seconds: float = 30.0  # one call, retries included
     price_micros: int = 0  # of one call
     version: str = ""  # changes with the description, the schema or what it does; an approval is for one version
-    source: str = ""  # what runs it: a built-in's slug, or the id of a row (webhook, MCP server)
+    source: str = ""  # what runs it: a built-in's slug, or the id of a row (webhook, MCP tool)
+    unconfirmed: bool = False  # its description or schema changed since a person agreed to it: asked about whatever a rule allows
 
 
 @dataclass(frozen=True, slots=True)
