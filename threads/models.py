@@ -10,13 +10,14 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from chatai.lib.ids import uuid7
-from threads.happenings import ToolCall, TurnEvent
+from threads.happenings import Approval, ToolCall, TurnEvent
 from threads.operations import CatalogModel, Runner
 
 if TYPE_CHECKING:
     from accounts.models import ApiKey, User
 
 __all__ = [
+    "Approval",
     "CatalogModel",
     "Compaction",
     "FileBytes",
@@ -149,7 +150,8 @@ class Turn(models.Model):
     price = models.JSONField(default=dict, help_text="USD per million tokens by kind, as decimal strings, when admitted.")
     status = models.CharField(max_length=11, choices=Status, default=Status.QUEUED)
     epoch = models.IntegerField(default=0, help_text="Raised by every claim; writes of an older epoch are refused.")
-    attempts = models.IntegerField(default=0)
+    attempts = models.IntegerField(default=0, help_text="Claims of it, those after a wait for a person included.")
+    waits = models.IntegerField(default=0, db_default=0, help_text="How often it has left its process to wait for a person.")
     runner = models.CharField(max_length=80, blank=True, help_text="The process that holds the lease.")
     lease_until = models.DateTimeField(null=True, blank=True)
     ring = models.SmallIntegerField(null=True, blank=True, help_text="Journal partition.")
@@ -160,6 +162,8 @@ class Turn(models.Model):
     retry_after = models.IntegerField(null=True, blank=True, help_text="Seconds the provider asked to wait, where it said so.")
     usage = models.JSONField(default=dict)
     cost_micros = models.BigIntegerField(default=0)
+    iterations = models.SmallIntegerField(default=1, db_default=1, help_text="Calls of the model.")
+    hit_max_iterations = models.BooleanField(default=False, db_default=False, help_text="The last one was made without tools.")
     outline = models.BinaryField(default=b"", db_default=b"", help_text="What of the journal outlives it (see outline.py).")
     created_at = models.DateTimeField(default=timezone.now)
     changed_at = models.DateTimeField(default=timezone.now, help_text="Any change of state; watchers look for what is newer.")
