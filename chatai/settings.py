@@ -179,6 +179,17 @@ RESUME_WINDOW_SECONDS = 3600
 PAGE_SIZE = 30
 DATA_UPLOAD_MAX_MEMORY_SIZE = 32 * 1024 * 1024  # bytes; the API takes this much only with files (see chatai/api.py)
 
+# --- Tools ------------------------------------------------------------------------------------------------------------
+EGRESS_ALLOW = env.words("EGRESS_ALLOW")
+# Where built-in tools find a vendor instead of at its public address, by host.
+TOOL_ORIGINS = dict(env.pair(one, "TOOL_ORIGINS") for one in env.words("TOOL_ORIGINS"))
+BRAVE_API_KEY = env.text("BRAVE_API_KEY")
+TAVILY_API_KEY = env.text("TAVILY_API_KEY")
+SEARXNG_URL = env.url("SEARXNG_URL")
+WEB_SEARCH_PRICE_USD = env.decimal("WEB_SEARCH_PRICE_USD", "0.005")
+IMAGE_MODEL = env.text("IMAGE_MODEL", "gpt-image-1")
+IMAGE_PRICE_USD = env.decimal("IMAGE_PRICE_USD", "0.05")
+
 # --- Background work --------------------------------------------------------------------------------------------------
 CELERY_BROKER_URL = REDIS_URL or "redis://127.0.0.1:6379"
 CELERY_TASK_IGNORE_RESULT = True

@@ -29,6 +29,7 @@ class Tool:
     price_micros: int = 0  # of one call
     version: str = ""  # changes with the description, the schema or what it does; an approval is for one version
     source: str = ""  # what runs it: a built-in's slug, or the id of a row (webhook, MCP tool)
+    provider: str = ""  # the built-in behind it, "qlaud-builtin/http-call", whatever it is called here; rules fit that too
     unconfirmed: bool = False  # its description or schema changed since a person agreed to it: asked about whatever a rule allows
 
 
