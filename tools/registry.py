@@ -39,6 +39,12 @@ class Builtin:
     seconds: float = 30.0
     price_micros: int = 0
     connection: str = ""  # tools with the same word share one connection: "linear", "github"
+    ready: Callable[[], bool] | None = None  # whether the operator set it up, so that it works without an account too
+
+    @property
+    def open(self) -> bool:
+        """Whether it runs with no configuration of its own. `price_micros` is charged only then: who brings a key pays its owner."""
+        return self.auth_mode == "none" if self.ready is None else self.ready()
 
 
 _builtins: dict[str, Builtin] = {}
