@@ -7,6 +7,7 @@ of another. To rotate, put a new key in front, run `manage.py rotate_secrets`, a
 import base64
 import binascii
 import hashlib
+import hmac
 import os
 
 from cryptography.exceptions import InvalidTag
@@ -52,6 +53,11 @@ def is_current(sealed: str) -> bool:
     return sealed.startswith(MARK) and _raw(sealed)[:NAME] == _name(_keys()[0])
 
 
+def tags(data: bytes, purpose: str) -> list[bytes]:
+    """HMAC-SHA256 of `data` under every configured key: the first is the one to keep, any of them proves it."""
+    return [hmac.digest(_derived(key, purpose), data, "sha256") for key in _keys()]
+
+
 def _raw(sealed: str) -> bytes:
     try:
         return base64.urlsafe_b64decode(sealed.removeprefix(MARK).removeprefix(OLD_MARK))
@@ -69,4 +75,8 @@ def _name(key: bytes) -> bytes:
 
 
 def _cipher(key: bytes, purpose: str) -> AESGCM:
-    return AESGCM(HKDF(SHA256(), 32, salt=None, info=purpose.encode()).derive(key))
+    return AESGCM(_derived(key, purpose))
+
+
+def _derived(key: bytes, purpose: str) -> bytes:
+    return HKDF(SHA256(), 32, salt=None, info=purpose.encode()).derive(key)
