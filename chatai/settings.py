@@ -36,6 +36,9 @@ CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS") or [
 # Origins a websocket may come from; empty means: the same hosts as pages (see threads/live/consumers.py).
 WEBSOCKET_ORIGINS = env.words("WEBSOCKET_ORIGINS")
 SITE_NAME = env.text("SITE_NAME", "chatai")
+# For links that are made outside a request, such as to a page where somebody connects a service.
+HOST_OF_LINKS = ALLOWED_HOSTS[0].lstrip(".*") if PRODUCTION else f"{HOST if HOST != '0.0.0.0' else '127.0.0.1'}:{PORT}"  # noqa: S104
+SITE_URL = env.url("SITE_URL", f"{'https' if HTTPS else 'http'}://{HOST_OF_LINKS}")
 
 INSTALLED_APPS = [
     "accounts",
@@ -189,6 +192,9 @@ SEARXNG_URL = env.url("SEARXNG_URL")
 WEB_SEARCH_PRICE_USD = env.decimal("WEB_SEARCH_PRICE_USD", "0.005")
 IMAGE_MODEL = env.text("IMAGE_MODEL", "gpt-image-1")
 IMAGE_PRICE_USD = env.decimal("IMAGE_PRICE_USD", "0.05")
+# OAuth apps that the operator made with vendors of the MCP catalogue, by slug, and a TOML file of servers that run on this machine.
+MCP_OAUTH_CLIENTS = dict(env.client(one, "MCP_OAUTH_CLIENTS") for one in env.words("MCP_OAUTH_CLIENTS"))
+MCP_LOCAL_SERVERS = env.text("MCP_LOCAL_SERVERS")
 
 # --- Background work --------------------------------------------------------------------------------------------------
 CELERY_BROKER_URL = REDIS_URL or "redis://127.0.0.1:6379"
@@ -239,6 +245,9 @@ LOGGING: dict[str, Any] = {
         "daphne": {"level": "WARNING"},
         "celery": {"level": "INFO"},
         "stripe": {"level": "WARNING"},
+        # What servers say, and where they are, does not belong in a log; what came of a call is in its row.
+        "mcp": {"level": "CRITICAL"},
+        "client": {"level": "CRITICAL"},
     },
 }
 
