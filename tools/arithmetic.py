@@ -131,11 +131,10 @@ def _power(base: Number, exponent: Number) -> Number:
     if isinstance(base, int | Fraction) and isinstance(exponent, int):
         bits = max(abs(Fraction(base).numerator).bit_length(), Fraction(base).denominator.bit_length())
         if bits * abs(exponent) <= MOST_BITS:
-            exact: Fraction = Fraction(base) ** exponent
-            return exact
+            return Fraction(base) ** exponent
         if Fraction(base).denominator == 1 and exponent > 0:
             raise ExpressionError("The numbers become too large.")
-    result = float(base) ** float(exponent)
+    result: float | complex = float(base) ** float(exponent)
     if isinstance(result, complex):
         raise ExpressionError("The result is not a real number.")
     return result

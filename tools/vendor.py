@@ -58,6 +58,7 @@ class Vendor:
     headers: Mapping[str, str] = field(default_factory=dict)
     failed: Callable[[Any], str] | None = None  # the complaint in an answer of status 200; empty when it is none
     auth_mode: AuthMode = "either"
+    connection: str = ""  # where several share one ("google"); else the slug
 
     def tool(
         self,
@@ -88,7 +89,7 @@ class Vendor:
             writes=writes,
             repeatable=not writes,
             seconds=seconds,
-            connection=self.slug if self.auth_mode != "none" else "",
+            connection="" if self.auth_mode == "none" else self.connection or self.slug,
         )
 
     async def perform(self, call: Call, arguments: dict[str, Any], config: Config, seconds: float = 30.0) -> Outcome:
