@@ -14,7 +14,7 @@ from uuid import UUID
 from channels.db import database_sync_to_async
 
 from chatai.lib.http import EgressError
-from tools import registry, webhooks
+from tools import discovery, registry, webhooks
 from tools.arguments import BadSchema, misfit
 from tools.connected import WIRE_PREFIX, secret
 from tools.models import RegisteredTool
@@ -22,7 +22,7 @@ from tools.redaction import redact
 from tools.registry import Builtin, Use, as_outcome
 from tools.results import fitted
 from tools.schemas import secret_names
-from tools.values import Caller, Kind, Outcome, Tool, ToolError
+from tools.values import Answer, Caller, Kind, Outcome, Question, Tool, ToolError
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +43,8 @@ async def dispatch(tool: Tool, arguments: dict[str, Any], caller: Caller) -> Out
     try:
         if wrong := misfit(tool.input_schema, arguments):
             return failure(wrong, "invalid")
-        async with asyncio.timeout(None if tool.kind in OWN_CLOCK else tool.seconds):
-            return fitted(await _run(tool, arguments, caller))
+        async with asyncio.timeout(None if tool.kind in OWN_CLOCK else tool.seconds) as clock:
+            return fitted(await _run(tool, arguments, _stopping(clock, caller)))
     except ToolError as error:
         return failure(error.message, error.kind, error.http_status)
     except BadSchema as error:
@@ -59,6 +59,24 @@ async def dispatch(tool: Tool, arguments: dict[str, Any], caller: Caller) -> Out
         return failure(f"{tool.name} failed. This is a fault of the tool, not of the arguments.", "crash")
 
 
+def _stopping(clock: asyncio.Timeout, caller: Caller) -> Caller:
+    """The caller, whose answer to a question does not count as time of the tool."""
+    ask = caller.ask
+    if ask is None:
+        return caller
+
+    async def ask_in_peace(question: Question) -> Answer:
+        loop, until = asyncio.get_running_loop(), clock.when()
+        left = None if until is None else until - loop.time()
+        clock.reschedule(None)
+        try:
+            return await ask(question)
+        finally:
+            clock.reschedule(None if left is None else loop.time() + left)
+
+    return replace(caller, ask=ask_in_peace)
+
+
 def failure(message: str, kind: str, http_status: int | None = None) -> Outcome:
     """An Outcome that tells the model what went wrong."""
     return fitted(Outcome(message, is_error=True, error_kind=kind, http_status=http_status))
@@ -70,6 +88,8 @@ async def _run(tool: Tool, arguments: dict[str, Any], caller: Caller) -> Outcome
     if tool.kind == "webhook":
         row, signing = await database_sync_to_async(_unsealed)(tool, caller)
         return await webhooks.call(row.wire_id, row.webhook_url, signing, row.timeout_ms, tool, arguments, caller)
+    if tool.kind == "meta":
+        return await discovery.run(tool, arguments, caller)
     runner = _runners.get(tool.kind)
     if runner is None:
         raise ToolError(f"{tool.name} cannot be run here.", "unknown")

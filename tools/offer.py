@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from channels.db import database_sync_to_async
-
 from tools import registry
 from tools.arguments import BadSchema, check_schema
 from tools.connected import WIRE_PREFIX
 from tools.meta import META, NAMES
 from tools.models import McpTool, RegisteredTool
-from tools.shelf import PREFIX, Shelf, shelf
+from tools.shelf import PREFIX, Shelf, caller_shelf
 from tools.values import Caller, Tool
 
 MOST_CLIENT_TOOLS = 128
+META_BYTES = sum(len(json.dumps([tool.name, tool.description, tool.input_schema])) + 40 for tool in META)
 CLIENT_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -68,9 +68,16 @@ def _named(on: Shelf | None, tool_id: str) -> Tool:
     return tool
 
 
-async def caller_shelf(caller: Caller) -> Shelf:
-    found: Shelf = await database_sync_to_async(shelf)(caller.user_id, "")
-    return found
+def mode_of(tools_mode: str | None, tools: list[str] | None) -> str:
+    """`explicit` when tools are named, else `dynamic`, unless the request says which. Raises BadTool for what excludes each other."""
+    if tools_mode == "tenant" and tools is not None:
+        raise BadTool('tools: cannot be given together with tools_mode "tenant".')
+    return tools_mode or ("dynamic" if tools is None else "explicit")
+
+
+def size_of(mode: str, client_tools: list[dict[str, Any]] | None) -> int:
+    """Bytes of what is sent of tools, where that is known without asking the database: the meta-tools and the request's own."""
+    return (META_BYTES if mode == "dynamic" else 0) + (len(json.dumps(client_tools)) if client_tools else 0)
 
 
 def own_tools(given: list[dict[str, Any]]) -> list[Tool]:
@@ -108,7 +115,7 @@ def check_ids(user_id: UUID, ids: list[str]) -> None:
         there |= set(McpTool.objects.filter(pk__in=rest, **servers).values_list("pk", flat=True))
     for one in ids:
         builtin = registry.builtin(one) if one.startswith(PREFIX) else None
-        if keys.get(one) not in there and (builtin is None or builtin.auth_mode == "tenant"):
+        if keys.get(one) not in there and (builtin is None or not (builtin.open or builtin.auth_mode in ("per_user", "either"))):
             raise UnknownTool(f"tools: there is no tool {one[:60]!r}.")
 
 

@@ -4,32 +4,58 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from uuid import UUID
 
 from channels.db import database_sync_to_async
 from django.db.models import Q
 
+from accounts.models import ApiKey
 from tools.models import ToolRule
 from tools.values import Caller, Tool, Verdict
 
 DEFAULT = "default"
+REGISTERED = "registered"
 VERDICTS: dict[str, Verdict] = {"allow": "allow", "ask": "ask", "deny": "deny"}
 
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
     verdict: Verdict
-    by: str  # "default", "changed" (the tool is not what was agreed to), "rule <id>", "admin rule <id>", "meta", "client"
+    # "default", "changed" (the tool is not what was agreed to), "registered" (a webhook of the app's own), "rule <id>",
+    # "admin rule <id>", "meta", "client"
+    by: str
+
+
+UNDECIDED = Ruling("ask", DEFAULT)
 
 
 async def verdict(tool: Tool, arguments: dict[str, object], caller: Caller) -> Ruling:
-    """What may be done with this call. Meta-tools and the caller's own tools do nothing by themselves and always run."""
+    """What may be done with this call. Meta-tools and the caller's own tools do nothing by themselves and always run.
+
+    An app's webhooks are its own code, which it registered to be called, and often there is nobody to ask: in turns by a key of the
+    app's they run unless a rule says otherwise.
+    """
     if tool.kind in ("meta", "client"):
         return Ruling("allow", tool.kind)
-    return decide(tool, await database_sync_to_async(_rules_for)(caller.user_id, caller.thread_id), caller.thread_id)
+    ruling: Ruling = await database_sync_to_async(_verdict)(tool, caller)
+    return ruling
 
 
-def decide(tool: Tool, rules: list[ToolRule], thread_id: UUID | None = None) -> Ruling:
+def _verdict(tool: Tool, caller: Caller) -> Ruling:
+    ruling = decide(tool, rules_for(caller.user_id, caller.thread_id))
+    if ruling == UNDECIDED and tool.kind == "webhook" and caller.key_id and not _personal(caller.key_id):
+        return Ruling("allow", REGISTERED)
+    return ruling
+
+
+@lru_cache(maxsize=10_000)  # it never changes
+def _personal(key_id: UUID) -> bool:
+    """Whether the key is the one that a person's own chats run on."""
+    return ApiKey.objects.filter(pk=key_id, personal=True).exists()
+
+
+def decide(tool: Tool, rules: list[ToolRule]) -> Ruling:
     """The rules that fit, in this order: any deny; an administrator's ask; the chat's own; the person's, the most particular one
     first; an administrator's allow; what the tool is. A tool that changed since it was agreed to is never simply allowed.
     """
@@ -64,7 +90,7 @@ def _particular(rule: ToolRule) -> tuple[bool, bool, int]:
     return rule.thread_id is not None, "*" not in rule.pattern, len(rule.pattern)
 
 
-def _rules_for(user_id: UUID, thread_id: UUID | None) -> list[ToolRule]:
+def rules_for(user_id: UUID, thread_id: UUID | None) -> list[ToolRule]:
     here = Q(thread_id=None) if thread_id is None else Q(thread_id=None) | Q(thread_id=thread_id)
     return list(ToolRule.objects.filter(Q(user_id=user_id) | Q(user_id=None), here))
 

@@ -9,71 +9,105 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
+from channels.db import database_sync_to_async
 from django.db import connection
 
 from tools import registry
-from tools.models import RegisteredTool
+from tools.finding import Index
+from tools.holders import holder
+from tools.models import Connection, RegisteredTool
 from tools.registry import Builtin
-from tools.values import JsonSchema, Tool
+from tools.values import Caller, Found, JsonSchema, Tool
 from tools.webhooks import most_seconds
 
 PREFIX = "qlaud-builtin/"
 MOST_KEPT = 200
-# (xmin, ctid) of a row is another with every write to it, whoever made it.
+# (xmin, ctid) of a row is another with every write to it, whoever made it. Of a connection only what changes the tools counts: its
+# tokens are renewed all the time.
 VERSION = """
 SELECT concat_ws('/',
-  (SELECT sum(hashtextextended(concat(t.xmin, t.ctid), 0)) FROM tools_registeredtool t WHERE t.user_id = %(user)s AND t.revoked_at IS NULL),
+  (SELECT sum(hashtextextended(concat(t.xmin, t.ctid), 0)) FROM tools_registeredtool t
+    WHERE t.user_id = %(user)s AND t.revoked_at IS NULL),
+  '',
   (SELECT sum(hashtextextended(concat(s.xmin, s.ctid), 0)) FROM tools_mcpserver s WHERE s.user_id = %(user)s OR s.user_id IS NULL),
+  '',
   (SELECT sum(hashtextextended(concat(m.xmin, m.ctid), 0)) FROM tools_mcptool m JOIN tools_mcpserver s ON s.id = m.server_id
-    WHERE s.user_id = %(user)s OR s.user_id IS NULL),
-  (SELECT sum(hashtextextended(concat(c.id, c.status, c.holder), 0)) FROM tools_connection c WHERE c.user_id = %(user)s))
+    LEFT JOIN tools_connection c ON c.id = m.connection_id
+    WHERE (s.user_id = %(user)s OR s.user_id IS NULL)
+      AND (m.connection_id IS NULL OR (c.user_id = %(user)s AND c.holder = %(holder)s))),
+  '',
+  (SELECT sum(hashtextextended(concat(c.id, c.status), 0)) FROM tools_connection c WHERE c.user_id = %(user)s AND c.holder = %(holder)s))
 """
 
 
-@dataclass(frozen=True, slots=True)
 class Shelf:
-    tools: Mapping[str, Tool]  # by name; what the account registered stands before a built-in of the same name
-    ids: Mapping[str, Tool]  # by what `tools` of a request names them
-    tenant: tuple[Tool, ...]  # shared by all callers of the account
+    """What stands where: `tools` by name, `ids` by what a request's `tools` call them, `tenant` what all callers share."""
+
+    def __init__(self, tools: Sequence[tuple[Tool, str]], tenant: Sequence[Tool], found: Sequence[Found]) -> None:
+        """`tools` with their ids; of two with one name the first counts."""
+        self.tools = {tool.name: tool for tool, _ in reversed(tools)}
+        self.ids = {wire_id: tool for tool, wire_id in tools}
+        self.tenant = tuple(tenant)
+        self._found = found
 
     def find(self, name: str) -> Tool | None:
         return self.tools.get(name) or self.ids.get(name)
 
+    @cached_property
+    def index(self) -> Index:
+        return Index(self._found)
 
-_kept: OrderedDict[tuple[UUID, str], tuple[str, Shelf]] = OrderedDict()
-_builtin_tools: dict[str, Tool] = {}
+
+_kept: OrderedDict[tuple[UUID, str], Shelf] = OrderedDict()
+
+
+async def caller_shelf(caller: Caller) -> Shelf:
+    found: Shelf = await database_sync_to_async(_of_caller)(caller)
+    return found
+
+
+def _of_caller(caller: Caller) -> Shelf:
+    return shelf(caller.user_id, holder(caller.key_id, caller.end_user_id))
 
 
 def shelf(user_id: UUID, holder: str) -> Shelf:
-    """What this holder of the account may use now. Two statements when something changed, else one."""
+    """What this holder of the account may use now. One statement when nothing changed. Holders who connected nothing share one."""
     with connection.cursor() as cursor:
-        cursor.execute(VERSION, {"user": user_id})
-        version = f"{cursor.fetchone()[0]}/{len(registry.builtins())}"
-    known = _kept.get((user_id, holder))
-    if known and known[0] == version:
-        return known[1]
-    made = _make(user_id)
-    _kept[user_id, holder] = version, made
-    _kept.move_to_end((user_id, holder))
-    while len(_kept) > MOST_KEPT:
-        _kept.popitem(last=False)
-    return made
+        cursor.execute(VERSION, {"user": user_id, "holder": holder})
+        key = user_id, f"{cursor.fetchone()[0]}/{len(registry.builtins())}"
+    if key not in _kept:
+        _kept[key] = _make(user_id, holder)
+        while len(_kept) > MOST_KEPT:
+            _kept.popitem(last=False)
+    _kept.move_to_end(key)
+    return _kept[key]
 
 
-def _make(user_id: UUID) -> Shelf:
-    rows = list(RegisteredTool.objects.for_user(user_id).order_by("created_at"))
-    own = [(row, tool) for row in rows if (tool := registered(row))]
-    bare = builtin_tools()
-    return Shelf(
-        tools={**{tool.name: tool for tool in bare}, **{tool.name: tool for _, tool in own}},
-        ids={**{tool.provider: tool for tool in bare}, **{row.wire_id: tool for row, tool in own}},
-        tenant=tuple(tool for row, tool in own if row.auth_mode == RegisteredTool.AuthMode.TENANT),
-    )
+def _make(user_id: UUID, holder: str) -> Shelf:
+    mine = Connection.objects.filter(user_id=user_id, holder=holder, status=Connection.Status.CONNECTED)
+    connected = set(mine.values_list("service", flat=True))
+    own, tools, found = [], [], []
+    for row in RegisteredTool.objects.for_user(user_id).order_by("created_at"):
+        if tool := registered(row):
+            own.append((row, tool))
+            tools.append((tool, row.wire_id))
+            found.append(Found(tool.name, tool.description, tool.kind, _connected(row, connected)))
+    for one, tool in builtin_tools(connected):
+        tools.append((tool, tool.provider))
+        if tool.name not in {taken.name for _, taken in own}:
+            asked = None if one.open else f"builtin/{one.connection}" in connected
+            found.append(Found(tool.name, tool.description, "builtin", asked))
+    return Shelf(tools, [tool for row, tool in own if row.auth_mode == RegisteredTool.AuthMode.TENANT], found)
+
+
+def _connected(row: RegisteredTool, connected: set[str]) -> bool | None:
+    one = registry.builtin(row.provider) if row.auth_mode == RegisteredTool.AuthMode.PER_USER else None
+    return f"builtin/{one.connection}" in connected if one else None
 
 
 def registered(row: RegisteredTool) -> Tool | None:
@@ -85,16 +119,15 @@ def registered(row: RegisteredTool) -> Tool | None:
     return _of_builtin(one, row.name, row.description, row.input_schema, row.pk.hex, row.wire_id) if one else None
 
 
-def builtin_tools() -> Iterable[Tool]:
-    """Those that work without being registered: with no account of anybody's, or with one that each caller connects."""
+def builtin_tools(connected: set[str]) -> Iterator[tuple[Builtin, Tool]]:
+    """Those that work without being registered: by themselves, or with an account that the caller connects."""
     for one in registry.builtins():
-        if one.auth_mode != "tenant":
-            if one.slug not in _builtin_tools:
-                _builtin_tools[one.slug] = _of_builtin(one, one.slug, one.description, one.input_schema, _version(one), one.slug)
-            yield _builtin_tools[one.slug]
+        if one.open or one.auth_mode in ("per_user", "either"):
+            price = 0 if f"builtin/{one.connection}" in connected else one.price_micros
+            yield one, _of_builtin(one, one.slug, one.description, one.input_schema, _version(one), one.slug, price)
 
 
-def _of_builtin(one: Builtin, name: str, description: str, schema: JsonSchema, version: str, source: str) -> Tool:
+def _of_builtin(one: Builtin, name: str, description: str, schema: JsonSchema, version: str, source: str, price_micros: int = 0) -> Tool:
     return Tool(
         name=name,
         description=description,
@@ -103,7 +136,7 @@ def _of_builtin(one: Builtin, name: str, description: str, schema: JsonSchema, v
         writes=one.writes,
         repeatable=one.repeatable,
         seconds=one.seconds,
-        price_micros=one.price_micros,
+        price_micros=price_micros,
         version=version,
         source=source,
         provider=f"{PREFIX}{one.slug}",

@@ -34,6 +34,16 @@ class Tool:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """Something that a search over tools may find: a tool, or a service whose tools are there once it is connected."""
+
+    name: str
+    description: str
+    kind: Kind
+    connected: bool | None = None  # None: nothing to connect
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """On whose behalf a tool runs. Everything here is trusted; nothing of it comes from the model but `tool_use_id`."""
 
