@@ -109,7 +109,7 @@ class Vendor:
 
     async def _send(self, call: Call, values: Mapping[str, Any], proof: dict[str, str], seconds: float) -> Reply:
         headers = fill_headers({"Accept": "application/json", **self.headers, **call.headers}, values) | proof
-        address = fill_address(call.path if "://" in call.path or call.path.startswith("{+") else self.base + call.path, values)
+        address = fill_address(call.path if "://" in call.path else self.base + call.path, values)
         content = None
         if call.json is not None:
             headers = {"Content-Type": "application/json", **headers}
