@@ -46,6 +46,11 @@ class Builtin:
         """Whether it runs with no configuration of its own. `price_micros` is charged only then: who brings a key pays its owner."""
         return self.auth_mode == "none" if self.ready is None else self.ready()
 
+    @property
+    def service(self) -> str:
+        """What connections for it are filed under."""
+        return f"builtin/{self.connection or self.slug}"
+
 
 _builtins: dict[str, Builtin] = {}
 
