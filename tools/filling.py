@@ -42,10 +42,11 @@ def fill_address(template: str, values: Mapping[str, Any]) -> str:
 
     Raises ToolError when a value is missing or would walk out of its place.
     """
-    return PLACE.sub(lambda place: _piece(place[2], values.get(place[2]), bool(place[1])), template)
+    return PLACE.sub(lambda place: piece(place[2], values.get(place[2]), bool(place[1])), template)
 
 
-def _piece(name: str, value: Any, slashes: bool) -> str:
+def piece(name: str, value: Any, slashes: bool = False) -> str:
+    """The value as it may stand in a path. Raises ToolError."""
     if value is None or value == "":
         if name.startswith("config."):
             raise ToolError(f"The connection has no {name.removeprefix('config.')}.", "not_connected")

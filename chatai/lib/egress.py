@@ -55,18 +55,34 @@ def forbidden(address: Address) -> bool:
     return any(address in network for network in CLOSED_V6) or (int(address) >> 32) & 0xFCFFFFFF == ISATAP
 
 
-async def addresses(host: str, port: int) -> list[str]:
-    """Where `host` may be connected to. Raises EgressError: forbidden when any of its addresses is, network when it has none."""
+async def addresses(host: str, port: int, low_ports: frozenset[int] = LOW_PORTS) -> list[str]:
+    """Where `host` may be connected to, on one of `low_ports` or from 1024 on.
+
+    Raises EgressError: forbidden when any of its addresses is, network when it has none.
+    """
     name = plain(host)
     if _miswritten(name):
         raise EgressError("forbidden", f"{name} is not written as an address or a host name.")
     excepted = allowed_by_name(name)
-    if not 0 < port < 65536 or (port < 1024 and port not in LOW_PORTS and not excepted):
+    if not 0 < port < 65536 or (port < 1024 and port not in low_ports and not excepted):
         raise EgressError("forbidden", f"Port {port} of {name} may not be connected to.")
     found = await _look_up(name, port)
     if not excepted and any(forbidden(one) and not _in_allowed_network(one) for one in found):
         raise EgressError("forbidden", f"{name} is not a public address.")
     return [str(one) for one in found]
+
+
+def check_host(host: str) -> None:
+    """Refuse at once, without looking it up, what could never be connected to. Raises EgressError (forbidden)."""
+    name = plain(host)
+    if _miswritten(name):
+        raise EgressError("forbidden", f"{name} is not written as an address or a host name.")
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return
+    if forbidden(address) and not allowed_by_name(name):
+        raise EgressError("forbidden", f"{name} is not a public address.")
 
 
 async def _look_up(name: str, port: int) -> list[Address]:

@@ -21,7 +21,7 @@ TOOL = DROPBOX.tool(
     takes(
         "path content",
         path=PATH,
-        content=text("All of the file.", most=500_000),
+        content=text("All of the file.", most=100_000),
         replace=flag("Whether a file of that name is replaced; without it the new one gets another name."),
     ),
     Call(

@@ -7,7 +7,7 @@ from tools.registry import Builtin, Use
 from tools.schemas import takes, text, word
 from tools.values import Outcome
 
-MOST_CHARS = 500_000
+MOST_CHARS = 100_000
 
 
 async def run(arguments: dict[str, Any], use: Use) -> Outcome:

@@ -23,7 +23,7 @@ TOOL = GITHUB.tool(
         owner=OWNER,
         repo=REPO,
         path=word("Path from the root of the repository."),
-        content=text("All of the file.", most=500_000),
+        content=text("All of the file.", most=100_000),
         message=word("The commit's message."),
         branch=word("The branch; the default one without it."),
         sha=word("The blob that is replaced; needed when the file exists."),
