@@ -46,6 +46,14 @@ def spend(link: ConnectLink) -> bool:
     return bool(ConnectLink.objects.filter(pk=link.pk, used_at=None, expires_at__gt=now).update(used_at=now, sealed=""))
 
 
+def thread_of(given: str) -> UUID | None:
+    """The chat to come back to, if that is what was given. Nothing is looked up: the page of a chat asks who is there itself."""
+    try:
+        return UUID(given)
+    except ValueError:
+        return None
+
+
 def forget_old() -> int:
     return ConnectLink.objects.filter(expires_at__lt=timezone.now() - KEPT).delete()[0]
 

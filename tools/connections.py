@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from chatai.lib.crypto import UnsealError
 from tools import connect_links, credentials, mcp, mcp_catalog, mcp_lists, mcp_servers, oauth, registry, tokens
 from tools.arguments import misfit
-from tools.connected import Connection, McpServer
+from tools.connected import Connection, ConnectLink, McpServer
 from tools.database import in_thread
 from tools.holders import ACCOUNT, holder_of
 from tools.mcp_catalog import Entry
@@ -18,6 +18,9 @@ from tools.models import RegisteredTool
 from tools.oauth_sites import OAuthError
 from tools.registry import Builtin
 from tools.values import Caller, JsonSchema, ToolError
+
+if TYPE_CHECKING:
+    from tools.mcp_session import Listed
 
 ACTIONS = ("status", "connect", "list", "disconnect")
 
@@ -102,26 +105,33 @@ async def manage(caller: Caller, action: str, tool: str, given: Mapping[str, Any
     return await in_thread(_status, caller.user_id, holder, target, tool)
 
 
-async def connect(user_id: UUID, holder: str, target: Target, given: Mapping[str, Any]) -> Connection:
-    """Keeps credentials that somebody has at hand, once an MCP server took them. Raises ToolError."""
+async def connect(user_id: UUID, holder: str, target: Target, given: Mapping[str, Any], *, by: ConnectLink | None = None) -> Connection:
+    """Keeps credentials that somebody has at hand, once an MCP server took them; spends the link `by` which they came. Raises ToolError."""
     if target.schema is None:
         raise ToolError(f"{target.title} takes no credentials: people sign in there. Use connect without credentials.", "invalid")
     if wrong := misfit(target.schema, dict(given)):
         raise ToolError(wrong.replace("arguments", "credentials"), "invalid")
-    if target.builtin is not None:
-        return await in_thread(credentials.keep, user_id, holder, target.service, None, dict(given))
-    server = await in_thread(server_of, user_id, target)
+    server = None if target.builtin else await in_thread(server_of, user_id, target)
+    found = await _tried(target, server, given) if server else None
+    if by is not None and not await in_thread(connect_links.spend, by):
+        raise ToolError("This link has been used already.", "refused")
+    service = server.service if server else target.service
+    connection = await in_thread(credentials.keep, user_id, holder, service, server, dict(given))
+    if server is not None and found is not None:
+        await in_thread(mcp_lists.keep, server, connection, *found)
+    return connection
+
+
+async def _tried(target: Target, server: McpServer, given: Mapping[str, Any]) -> tuple[list[Listed], str]:
+    """What the server lists to whoever comes with these credentials. Raises ToolError."""
     session = await mcp.sdk()
-    endpoint = mcp.filled(server, given, session)
     try:
-        found, protocol = await session.list_tools(endpoint, mcp.LIST_SECONDS)
+        found: tuple[list[Listed], str] = await session.list_tools(mcp.filled(server, given, session), mcp.LIST_SECONDS)
     except session.McpFailure as failure:
         kind = "refused" if failure.kind == "unauthorized" else "unavailable"
         message = f"{target.title} did not accept this." if kind == "refused" else failure.message
         raise ToolError(message, kind, failure.http_status) from None
-    connection = await in_thread(credentials.keep, user_id, holder, server.service, server, dict(given))
-    await in_thread(mcp_lists.keep, server, connection, found, protocol)
-    return connection
+    return found
 
 
 async def disconnect(connection: Connection) -> None:

@@ -155,9 +155,10 @@ async def revoke(known: Known, tokens: Tokens) -> bool:
 async def _token(known: Known, asked: dict[str, str]) -> Tokens:
     reply = await _form(known, known.site.token_endpoint, {**asked, **({"resource": known.site.resource} if known.site.resource else {})})
     if reply.status != 200:
-        error = object_of(reply).get("error")
-        # Anything else of this kind means that what we hold is of no use any more; a fault of theirs or a limit passes.
-        raise OAuthError(f"The sign-in service refused ({error or f'HTTP {reply.status}'!s:.60}).", final=reply.status in (400, 401, 403))
+        code = str(object_of(reply).get("error", ""))[:60]
+        said = code if code.isidentifier() else f"HTTP {reply.status}"
+        # Of this kind: what we hold is of no use any more. A fault of theirs, or a limit, passes.
+        raise OAuthError(f"The sign-in service refused ({said}).", final=reply.status in (400, 401, 403), code=code)
     try:
         tokens = msgspec.convert({name: value for name, value in object_of(reply).items() if value is not None}, Tokens, strict=False)
     except msgspec.ValidationError:

@@ -27,12 +27,13 @@ PROBE = {
 
 
 class OAuthError(Exception):
-    """A sentence for the person. `final`: trying again is of no use, they have to sign in anew."""
+    """A sentence for the person. `final`: trying again is of no use, they have to sign in anew. `code`: RFC 6749's word for it."""
 
-    def __init__(self, message: str, final: bool = False) -> None:
+    def __init__(self, message: str, final: bool = False, code: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.final = final
+        self.code = code
 
 
 class Site(msgspec.Struct, kw_only=True):
