@@ -100,6 +100,8 @@ async def _run_builtin(tool: Tool, arguments: dict[str, Any], caller: Caller) ->
     one = registry.builtin(tool.provider)
     if one is None:
         raise ToolError(f"{tool.name} is not part of this product any more.", "unknown")
+    if tool.input_schema != one.input_schema and (wrong := misfit(one.input_schema, arguments)):
+        raise ToolError(wrong, "invalid")  # who registered it may narrow what it takes, not widen it
     config, credential = await _config(one, tool, caller)
     hidden = [str(config[name]) for name in secret_names(one.config_schema) if config.get(name)]
     try:

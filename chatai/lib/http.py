@@ -96,6 +96,25 @@ async def fetch(
     raise AssertionError("unreachable")
 
 
+def check_url(text: str, *, https: bool = True) -> None:
+    """Refuse an address that is given to be called later, when it could never be. Nothing is looked up; that is done at each call.
+
+    With `https` no other scheme will do, except for hosts that the operator lists. Raises EgressError (forbidden).
+    """
+    url = _url(text)
+    _check_form(url)
+    if https and url.scheme != "https" and not egress.allowed_by_name(url.host):
+        raise EgressError("forbidden", "The address must begin with https://.")
+    egress.check_host(url.host)
+
+
+def _check_form(url: httpx2.URL) -> None:
+    if url.scheme not in ("http", "https") or not url.host:
+        raise EgressError("forbidden", "Only http and https addresses can be fetched.")
+    if url.userinfo:
+        raise EgressError("forbidden", "An address with a name or password in it is not fetched.")
+
+
 async def _once(transport: GuardedTransport, request: httpx2.Request, types: tuple[str, ...] | None) -> Reply:
     response = await transport.handle_async_request(request)
     try:
@@ -155,10 +174,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         url = request.url
-        if url.scheme not in ("http", "https") or not url.host:
-            raise EgressError("forbidden", "Only http and https addresses can be fetched.")
-        if url.userinfo:
-            raise EgressError("forbidden", "An address with a name or password in it is not fetched.")
+        _check_form(url)
         request.headers["accept-encoding"] = "gzip, deflate"
         core = httpcore2.Request(
             method=request.method,
