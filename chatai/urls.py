@@ -15,6 +15,7 @@ urlpatterns = [
     path("accounts/", include("allauth.urls")),
     path("settings/", include("accounts.urls")),
     path("billing/", include("billing.urls")),
+    path("connect/", include("tools.connect_urls")),
     path("metrics", metrics),
     path("", include("threads.urls")),
 ]
