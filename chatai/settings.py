@@ -178,6 +178,11 @@ LEASE_SECONDS = env.integer("LEASE_SECONDS", 15, minimum=2)
 MAX_ATTEMPTS = 5
 DRAIN_SECONDS = env.integer("DRAIN_SECONDS", 20)
 MAX_TURN_SECONDS = env.integer("MAX_TURN_SECONDS", 3600, minimum=10)
+# Past any of these, a turn that calls tools gets one last call of the model, without them.
+MAX_TURN_TOOL_CALLS = env.integer("MAX_TURN_TOOL_CALLS", 64, minimum=1)
+MAX_TURN_TOOL_SECONDS = env.integer("MAX_TURN_TOOL_SECONDS", 600, minimum=1)
+MAX_TURN_TOOL_BYTES = env.integer("MAX_TURN_TOOL_BYTES", 1_000_000, minimum=1)
+MAX_TURN_USD = env.decimal("MAX_TURN_USD", "5")
 RESUME_WINDOW_SECONDS = 3600
 PAGE_SIZE = 30
 DATA_UPLOAD_MAX_MEMORY_SIZE = 32 * 1024 * 1024  # bytes; the API takes this much only with files (see chatai/api.py)
@@ -195,6 +200,8 @@ IMAGE_PRICE_USD = env.decimal("IMAGE_PRICE_USD", "0.05")
 # OAuth apps that the operator made with vendors of the MCP catalogue, by slug, and a TOML file of servers that run on this machine.
 MCP_OAUTH_CLIENTS = dict(env.client(one, "MCP_OAUTH_CLIENTS") for one in env.words("MCP_OAUTH_CLIENTS"))
 MCP_LOCAL_SERVERS = env.text("MCP_LOCAL_SERVERS")
+# Programs that models wrote and that one process runs at once (tools/sandbox.py).
+SANDBOX_PROCESSES = env.integer("SANDBOX_PROCESSES", 2, minimum=1)
 
 # --- Background work --------------------------------------------------------------------------------------------------
 CELERY_BROKER_URL = REDIS_URL or "redis://127.0.0.1:6379"
@@ -205,6 +212,7 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BEAT_SCHEDULE: dict[str, Any] = {
     "name forgotten threads": {"task": "threads.name_forgotten", "schedule": 60.0},
     "clean": {"task": "threads.clean", "schedule": 60.0},
+    "keep connections": {"task": "tools.keep_connections", "schedule": 60.0},
     "free holds": {"task": "threads.free_holds", "schedule": 15.0},
     "sweep payments": {"task": "billing.sweep_payments", "schedule": 600.0},
     "report usage": {"task": "billing.report_usage", "schedule": 60.0},

@@ -85,6 +85,6 @@ async def request_of(turn_id: UUID, task_model: Any = None) -> Request:
 
 
 async def _claimed(one: psycopg.AsyncConnection[Any], turn_id: UUID) -> store.Claimed:
-    statement = f"WITH held AS (SELECT * FROM threads_turn WHERE id = %(turn)s) SELECT {store.HELD.format(recent='NULL::json')}"
+    statement = f"WITH held AS (SELECT * FROM threads_turn WHERE id = %(turn)s) SELECT {store.AGAIN}"
     (claimed,) = await store._held(one, statement, turn=turn_id)
     return claimed

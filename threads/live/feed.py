@@ -12,7 +12,8 @@ import psycopg
 from django.db.models import Model
 
 from chatai.lib.postgres import array
-from threads.models import Compaction, Message, Thread, Turn
+from threads.models import Approval, Compaction, Message, Thread, ToolCall, Turn
+from threads.outline import Kept
 
 
 def fields(model: type[Model], names: str) -> tuple[str, ...]:
@@ -32,7 +33,10 @@ TURN = fields(
     created_at changed_at started_at finished_at""",
 )
 MESSAGE = fields(Message, "id thread_id turn_id seq role content status model usage cost_micros rating created_at")
-OUTLINED, REASONED = fields(Turn, " ".join((*TURN, "outline", "retry_after"))), fields(Message, " ".join((*MESSAGE, "stop_reason")))
+OUTLINED = fields(Turn, " ".join((*TURN, "outline", "retry_after", "iterations", "hit_max_iterations")))
+REASONED = fields(Message, " ".join((*MESSAGE, "stop_reason")))
+CALL = fields(ToolCall, "id turn_id parent_id tool_use_id name result error_kind blocks started_at finished_at")
+ASKED = fields(Approval, "id call_id kind state decision arguments question expires_at")
 
 THREADS_BY_ID = f"SELECT {columns('h', THREAD)} FROM threads_thread h WHERE h.id = ANY(%(ids)s::uuid[])"
 THREADS_SINCE = f"""
@@ -99,6 +103,15 @@ WHERE t.id = %(turn)s AND h.deleted_at IS NULL
 ANSWER = f"""
 SELECT {columns("m", REASONED)} FROM threads_message m
 WHERE m.turn_id = %(turn)s AND m.role = 'assistant' ORDER BY m.seq DESC LIMIT 1
+"""
+ROWS = f"""
+SELECT {columns("m", REASONED)} FROM threads_message m
+WHERE m.turn_id = %(turn)s AND m.seq > %(first)s ORDER BY m.seq
+"""
+CALLS = f"SELECT {columns('c', CALL)} FROM threads_toolcall c WHERE c.turn_id = %(turn)s ORDER BY c.position"
+APPROVALS = f"""
+SELECT {columns("a", ASKED)} FROM threads_approval a JOIN threads_toolcall c ON c.id = a.call_id
+WHERE c.turn_id = %(turn)s ORDER BY a.created_at, a.id
 """
 NEWEST_EVENT = "SELECT index FROM threads_turnevent WHERE ring = %(ring)s AND turn_id = %(turn)s ORDER BY index DESC LIMIT 1"
 EVENTS = """
@@ -212,6 +225,15 @@ class Feed:
         """The turn's last message of the assistant."""
         rows = await self._rows(ANSWER, {"turn": turn_id})
         return Message.from_db("default", REASONED, rows[0]) if rows else None
+
+    async def kept(self, turn: Turn) -> Kept:
+        """What is stored of a turn behind its question."""
+        values = {"turn": turn.pk, "first": turn.first_seq}
+        kept = Kept([Message.from_db("default", REASONED, row) for row in await self._rows(ROWS, values)])
+        if any(block["type"] == "tool_use" for answer in kept.answers for block in answer.content):
+            kept.calls = [ToolCall.from_db("default", CALL, row) for row in await self._rows(CALLS, values)]
+            kept.approvals = [Approval.from_db("default", ASKED, row) for row in await self._rows(APPROVALS, values)]
+        return kept
 
     async def newest_event(self, ring: int, turn_id: UUID) -> int | None:
         """Index of the last event in the turn's journal; None when it was emptied."""

@@ -124,8 +124,8 @@ async def _left(turn: Turn, after: int) -> list[tuple[int, str]] | None:
         newest = await feed.newest_event(turn.ring, turn.pk) if turn.ring is not None else None  # stopped before it ran
         if newest is not None:
             return [] if after >= newest else None
-        answer = await feed.answer(turn.pk)
-    return list(enumerate(told_again(turn, answer)))[after + 1 :]
+        kept = await feed.kept(turn)
+    return list(enumerate(told_again(turn, kept)))[after + 1 :]
 
 
 async def look(turn_id: UUID) -> Turn:

@@ -11,17 +11,22 @@ from psycopg_pool import AsyncConnectionPool
 
 from billing import estimate
 from billing.gates import Grant
-from billing.pricing import cost_micros
+from billing.pricing import exact_micros, rounded_up
 from billing.side_calls import SideCall, capped, line_values, reserve_values, settle_values
 from billing.statements import RESERVE, SETTLE
 from billing.versions import version_id
-from threads.blocks import Event, Other
+from threads.blocks import BlockDelta, BlockStart, Event, IterationStart, MessageDelta, MessageStart, Other
 from threads.providers.base import ProviderError
 from threads.replies import store
 from threads.replies.meter import CHARS_PER_TOKEN, Meter, total
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from threads.providers.base import Request
+    from tools.values import Caller, Tool
+
+OF_A_CALL = (MessageStart, BlockStart, BlockDelta, MessageDelta)  # what a provider has said
 
 
 class Purse:
@@ -34,6 +39,9 @@ class Purse:
         self.output = claimed.held_output
         self.input_tokens = claimed.held_input or 0
         self.calls: list[Meter] = []
+        self.page = 0  # how many of them are of earlier iterations,
+        self.turned_at = 0  # and what those have cost, in micro-dollars
+        self.tools_cost = 0  # what tools have cost, by lines of their own
 
     def recall(self, events: Iterable[tuple[int, Event | Other]]) -> None:
         """Count the calls of earlier attempts from (epoch, event) of the journal; all they received is in it.
@@ -41,11 +49,23 @@ class Purse:
         An epoch that rose without another attempt (a lease that lapsed and was taken anew) is still the same call.
         """
         last: int | None = None
+        again = self.claimed.attempts - self.claimed.waits - 2  # attempts that may have begun in the middle of a call
         for epoch, event in events:
-            if not self.calls or (epoch != last and len(self.calls) < self.claimed.attempts - 1):
-                self.calls.append(Meter())
+            if isinstance(event, IterationStart):
+                self.turn_page()
+            if not isinstance(event, OF_A_CALL):
+                continue
+            if len(self.calls) == self.page:
+                self.begin()
+            elif epoch != last and again > 0:
+                again -= 1
+                self.begin()
             last = epoch
             self.calls[-1].add(event)
+
+    def turn_page(self) -> None:
+        """What is called from here on is the next iteration."""
+        self.page, self.turned_at = len(self.calls), self.cost()
 
     def begin(self) -> Meter:
         """The meter of the call that is made now."""
@@ -93,12 +113,28 @@ class Purse:
 
     def usage(self) -> dict[str, int]:
         """Of all calls together; empty when no provider began to answer."""
-        return total(self._figures())
+        return total(self._figures(self.calls))
+
+    def iteration_usage(self) -> dict[str, int]:
+        return total(self._figures(self.calls[self.page :]))
 
     def cost(self) -> int:
         """Micro-dollars, each call by its own length; never more than what is held."""
-        cost = sum(cost_micros(figures, self.claimed.price) for figures in self._figures())
+        cost = rounded_up(exact_micros(figures, self.claimed.price) for figures in self._figures(self.calls))
         return capped(cost, self.held or 0, self.claimed.id)
+
+    def iteration_cost(self) -> int:
+        return self.cost() - self.turned_at
+
+    async def hold_call(self, call_id: UUID, tool: Tool, caller: Caller) -> bool:
+        """Whether the price of one call of a tool is held now."""
+        return await reserve_side_call(self.pool, _priced(call_id, tool, caller))
+
+    async def pay_call(self, call_id: UUID, tool: Tool, caller: Caller, used: bool) -> int:
+        """What it has cost, in micro-dollars: nothing when it did not do what it was called for."""
+        cost = await settle_side_call(self.pool, _priced(call_id, tool, caller), {"input_tokens": 1} if used else {})
+        self.tools_cost += cost
+        return cost
 
     def closing(self, provider: str, content: Any) -> dict[str, Any]:
         """What FINISH needs to settle the turn."""
@@ -106,9 +142,27 @@ class Purse:
         context = self.input_tokens + len(msgspec.json.encode(content)) if usage else None
         return {"context_tokens": context, **line_values(usage, self.cost(), provider, self.claimed.model)}
 
-    def _figures(self) -> list[dict[str, int]]:
+    def _figures(self, calls: list[Meter]) -> list[dict[str, int]]:
         estimated = self.input_tokens // CHARS_PER_TOKEN
-        return [figures for call in self.calls if (figures := call.figures(estimated))]
+        return [figures for call in calls if (figures := call.figures(estimated))]
+
+
+def _priced(call_id: UUID, tool: Tool, caller: Caller) -> SideCall:
+    """A call as one token of the price of a call; its hold and its line have the call's own id, so it is paid for once."""
+    return SideCall(
+        kind="tool",
+        id=call_id,
+        user_id=caller.user_id,
+        key_id=caller.key_id,
+        thread_id=caller.thread_id,
+        turn_id=caller.turn_id,
+        end_user_id=caller.end_user_id,
+        provider="tool",
+        model=tool.name[:100],
+        price={"input": str(tool.price_micros), "output": "0", "cache_read": "0", "cache_write": "0"},
+        input_tokens=1,
+        max_tokens=0,
+    )
 
 
 async def reserve(connection: store.Connection, values: dict[str, Any]) -> Grant:
