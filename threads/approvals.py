@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from accounts.models import ApiKey, User
 
 LIFETIME = timedelta(hours=24)
+FORM_PATIENCE = timedelta(minutes=10)  # the tool keeps its connection open so long
+APP_PATIENCE = timedelta(seconds=60)  # for an app's own tool (contract, section 13)
 MOST_ARGUMENT_BYTES = 128 * 1024
 AT_ONCE = 100
 
@@ -127,7 +129,7 @@ def _close(approval: Approval, user: User, key: ApiKey | None, state: str, decis
     approval.save(update_fields=["state", "decision", "edited", "decided_by", "decided_with", "decided_at"])
 
 
-def accept_result(key: ApiKey, thread_id: UUID, tool_use_id: str, output: Any, is_error: bool, patience: timedelta) -> bool:
+def accept_result(key: ApiKey, thread_id: UUID, tool_use_id: str, output: Any, is_error: bool) -> bool:
     """What an app says came of a call that it runs itself; whether anybody still waits for it. The first word counts."""
     waiting = ToolCall.objects.for_key(key).filter(
         turn__thread=thread_id,
@@ -136,7 +138,7 @@ def accept_result(key: ApiKey, thread_id: UUID, tool_use_id: str, output: Any, i
         kind="client",
         status=ToolCall.Status.RUNNING,
         result=None,
-        started_at__gt=timezone.now() - patience,
+        started_at__gt=timezone.now() - APP_PATIENCE,
     )
     turn_id = waiting.values_list("turn_id", flat=True).first()
     if turn_id is None or not waiting.update(result=clean({"output": output, "is_error": is_error})):

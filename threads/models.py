@@ -211,6 +211,11 @@ class Turn(models.Model):
     def over(self) -> bool:
         return self.status not in (self.Status.QUEUED, self.Status.RUNNING, self.Status.WAITING)
 
+    @property
+    def settled(self) -> bool:
+        """Nothing more comes of it unless a person says something."""
+        return self.over or self.status == self.Status.WAITING
+
 
 class MessageQuerySet(models.QuerySet["Message"]):
     def for_user(self, user: User) -> MessageQuerySet:

@@ -152,6 +152,11 @@ async def _moved(before: Turn) -> Turn:
     )
 
 
+async def settled(turn_id: UUID, thread_id: UUID, patience: float) -> Turn:
+    """The turn once nothing more comes by itself, or as it is after `patience` seconds. Raises TurnGone."""
+    return await _until(lambda turn: turn.settled, turn_id, thread_id, patience)
+
+
 async def finished(turn_id: UUID, thread_id: UUID, patience: float) -> Turn:
     """The turn once it is over, or as it is after `patience` seconds. Raises TurnGone."""
     return await _until(lambda turn: turn.over, turn_id, thread_id, patience)

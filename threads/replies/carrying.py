@@ -6,13 +6,14 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from channels.db import database_sync_to_async
 
 from threads import attachments
+from threads.approvals import APP_PATIENCE, FORM_PATIENCE
 from threads.blocks import ApprovalResolved
 from threads.replies import results, store_tools
 from threads.replies.store import as_json
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from threads.replies.toolbox import Toolbox
     from tools.values import Question
 
-APP_PATIENCE = timedelta(seconds=60)  # for an app's own tool (contract, section 13)
-FORM_PATIENCE = timedelta(minutes=10)  # the tool keeps its connection open so long
 LOOK_EVERY = 1.0  # seconds, when no hint tells of an answer
 
 Ask = Callable[["Call", str, Any, dict[str, Any] | None, datetime], Awaitable[UUID]]
