@@ -14,6 +14,7 @@ ROOT: Path = settings.BASE_DIR
 LEVELS = [{"chatai.lib"}, {"accounts"}, {"tools", "billing"}, {"threads"}, {"search"}, {"chatai"}]
 # A vendor's SDK has one home: these files and no other.
 HOMES = {"anthropic": "threads/providers/anthropic", "openai": "threads/providers/openai", "stripe": "billing/payments"}
+HOMES |= {"pydantic_monty": "tools/sandbox"}
 HOMES |= {"sentence_transformers": "search/embedder", "torch": "search/embedder"}
 CLIENTS = {"aiohttp", "http.client", "httpx", "httpx2", "requests", "urllib.request", "urllib3"}
 CLIENT_HOMES = ("chatai/lib/http.py", "threads/providers/")

@@ -16,8 +16,10 @@ TOOL = Builtin(
     slug="run-python",
     display_name="Run Python",
     description=(
-        "Runs Python in a sandbox without network, and tells what it printed and its last expression. "
-        "Files written under /out and charts are shown to the person."
+        "Runs Python in a sandbox without network, and tells what it printed and its last expression. There are re, math, json, csv, "
+        "datetime, decimal, random, itertools, functools, collections, hashlib, base64, and no other packages. Files that it writes "
+        "are given to the person; so are charts: `import charts; charts.line(labels, values, title='…')`, also bar, area, scatter and "
+        "pie, with several series as {name: values}."
     ),
     brand="chatai",
     input_schema=takes("code", code=text("The program.", least=1, most=MOST_CODE)),
