@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
-from channels.db import database_sync_to_async
-
-from tools import finding, rules
+from tools import connections, finding, rules
+from tools.database import in_thread
 from tools.meta import CONNECTIONS, MOST_NAMES, MOST_RESULTS, SCHEMAS, SEARCH
 from tools.shelf import Shelf, caller_shelf
 from tools.values import Caller, Found, Outcome, Tool, ToolError
 
-Manage = Callable[..., Awaitable[dict[str, Any]]]  # (caller, action, tool, credentials)
-
 DEFAULT_RESULTS = 8
 MOST_DESCRIPTION = 300  # characters; the whole of it comes with the schema
-
-_manage: Manage | None = None
-
-
-def manage_with(manage: Manage) -> None:
-    """Let `manage` answer qlaud_manage_connections; called when the app is ready."""
-    global _manage
-    _manage = manage
 
 
 async def run(tool: Tool, arguments: dict[str, Any], caller: Caller) -> Outcome:
@@ -34,14 +22,14 @@ async def run(tool: Tool, arguments: dict[str, Any], caller: Caller) -> Outcome:
         case SCHEMAS.name:
             return Outcome(await schemas(caller, arguments.get("names") or arguments.get("tools") or []))
         case CONNECTIONS.name:
-            return Outcome(await connections(caller, arguments["action"], arguments.get("tool", "")))
+            return Outcome(await connections.manage(caller, arguments["action"], arguments.get("tool", "")))
     raise ToolError(f"{tool.name} cannot be run by itself.", "unknown")
 
 
 async def search(caller: Caller, intent: str, limit: int = DEFAULT_RESULTS) -> dict[str, Any]:
     """Names and descriptions, the best first, without what a rule denies."""
     on = await caller_shelf(caller)
-    denied = await database_sync_to_async(_denied)(caller, on)
+    denied = await in_thread(_denied, caller, on)
     found = await finding.search(on.index, intent, min(max(limit, 1), MOST_RESULTS) + len(denied))
     return {"results": [_row(one) for one in found if one.name not in denied][:limit]}
 
@@ -77,10 +65,3 @@ def unknown(name: str) -> str:
     if name.startswith("qlaud-mcp/"):
         return f"{name} is a service: connect it with qlaud_manage_connections, then search for its tools."
     return f"There is no tool {name[:80]!r}. Names are those that qlaud_search_tools gives."
-
-
-async def connections(caller: Caller, action: str, tool: str, credentials: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Raises ToolError."""
-    if _manage is None:
-        raise ToolError("Nothing can be connected here.", "unavailable")
-    return await _manage(caller, action, tool, credentials)

@@ -6,36 +6,27 @@ import asyncio
 import json
 import logging
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from channels.db import database_sync_to_async
-
 from chatai.lib.http import EgressError
-from tools import discovery, registry, webhooks
+from tools import connections, discovery, mcp, registry, webhooks
 from tools.arguments import BadSchema, misfit
 from tools.connected import WIRE_PREFIX, secret
+from tools.database import in_thread
 from tools.models import RegisteredTool
 from tools.redaction import redact
 from tools.registry import Builtin, Use, as_outcome
 from tools.results import fitted
 from tools.schemas import secret_names
-from tools.values import Answer, Caller, Kind, Outcome, Question, Tool, ToolError
+from tools.values import Answer, Caller, Outcome, Question, Tool, ToolError
 
 logger = logging.getLogger(__name__)
 
-Runner = Callable[[Tool, dict[str, Any], Caller], Awaitable[Outcome]]
 EGRESS_KINDS = {"timeout": "timeout", "network": "unavailable"}
 OWN_CLOCK = ("mcp", "meta")  # they keep their limit themselves
-
-_runners: dict[Kind, Runner] = {}
-
-
-def run_with(kind: Kind, runner: Runner) -> None:
-    """Let `runner` carry out tools of this kind; called when the app is ready."""
-    _runners[kind] = runner
 
 
 async def dispatch(tool: Tool, arguments: dict[str, Any], caller: Caller) -> Outcome:
@@ -86,14 +77,13 @@ async def _run(tool: Tool, arguments: dict[str, Any], caller: Caller) -> Outcome
     if tool.kind == "builtin":
         return await _run_builtin(tool, arguments, caller)
     if tool.kind == "webhook":
-        row, signing = await database_sync_to_async(_unsealed)(tool, caller)
+        row, signing = await in_thread(_unsealed, tool, caller)
         return await webhooks.call(row.wire_id, row.webhook_url, signing, row.timeout_ms, tool, arguments, caller)
     if tool.kind == "meta":
         return await discovery.run(tool, arguments, caller)
-    runner = _runners.get(tool.kind)
-    if runner is None:
-        raise ToolError(f"{tool.name} cannot be run here.", "unknown")
-    return await runner(tool, arguments, caller)
+    if tool.kind == "mcp":
+        return await mcp.call(tool, arguments, caller)
+    raise ToolError(f"{tool.name} is run by whoever offered it.", "unknown")
 
 
 async def _run_builtin(tool: Tool, arguments: dict[str, Any], caller: Caller) -> Outcome:
@@ -114,12 +104,16 @@ async def _run_builtin(tool: Tool, arguments: dict[str, Any], caller: Caller) ->
 async def _config(one: Builtin, tool: Tool, caller: Caller) -> tuple[Mapping[str, Any], str]:
     """The settings it runs with, and what records of the call name them."""
     if tool.source.startswith(WIRE_PREFIX):
-        row, config = await database_sync_to_async(_unsealed)(tool, caller)
+        row, config = await in_thread(_unsealed, tool, caller)
         if row.auth_mode == RegisteredTool.AuthMode.TENANT:
             return json.loads(config or "{}"), "tenant" if config else ""
-    if one.auth_mode == "none":
-        return {}, ""
-    raise ToolError(f"{tool.name} is not connected. Use qlaud_manage_connections to connect it.", "not_connected")
+    if one.auth_mode in ("per_user", "either"):
+        try:
+            return await connections.config_of(caller, one)
+        except ToolError as error:
+            if error.kind != "not_connected" or not one.open:
+                raise
+    return {}, ""
 
 
 def _unsealed(tool: Tool, caller: Caller) -> tuple[RegisteredTool, str]:

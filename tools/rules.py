@@ -7,10 +7,10 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from uuid import UUID
 
-from channels.db import database_sync_to_async
 from django.db.models import Q
 
 from accounts.models import ApiKey
+from tools.database import in_thread
 from tools.models import ToolRule
 from tools.values import Caller, Tool, Verdict
 
@@ -38,8 +38,7 @@ async def verdict(tool: Tool, arguments: dict[str, object], caller: Caller) -> R
     """
     if tool.kind in ("meta", "client"):
         return Ruling("allow", tool.kind)
-    ruling: Ruling = await database_sync_to_async(_verdict)(tool, caller)
-    return ruling
+    return await in_thread(_verdict, tool, caller)
 
 
 def _verdict(tool: Tool, caller: Caller) -> Ruling:

@@ -14,10 +14,11 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from channels.db import database_sync_to_async
 from django.db import connection
 
-from tools import registry
+from tools import mcp, registry
+from tools.connected import WIRE_PREFIX
+from tools.database import in_thread
 from tools.finding import Index
 from tools.holders import holder
 from tools.models import Connection, RegisteredTool
@@ -67,8 +68,7 @@ _kept: OrderedDict[tuple[UUID, str], Shelf] = OrderedDict()
 
 
 async def caller_shelf(caller: Caller) -> Shelf:
-    found: Shelf = await database_sync_to_async(_of_caller)(caller)
-    return found
+    return await in_thread(_of_caller, caller)
 
 
 def _of_caller(caller: Caller) -> Shelf:
@@ -91,23 +91,29 @@ def shelf(user_id: UUID, holder: str) -> Shelf:
 def _make(user_id: UUID, holder: str) -> Shelf:
     mine = Connection.objects.filter(user_id=user_id, holder=holder, status=Connection.Status.CONNECTED)
     connected = set(mine.values_list("service", flat=True))
-    own, tools, found = [], [], []
+    tools: list[tuple[Tool, str]] = []
+    tenant: list[Tool] = []
+    found = mcp.findable(user_id, holder)
     for row in RegisteredTool.objects.for_user(user_id).order_by("created_at"):
         if tool := registered(row):
-            own.append((row, tool))
             tools.append((tool, row.wire_id))
             found.append(Found(tool.name, tool.description, tool.kind, _connected(row, connected)))
+            tenant += [tool] if row.auth_mode == RegisteredTool.AuthMode.TENANT else []
+    for tool in mcp.tools_for(user_id, holder):
+        tools.append((tool, f"{WIRE_PREFIX}{UUID(tool.source).hex}"))
+        found.append(Found(tool.name, tool.description, "mcp"))
+    taken = {tool.name for tool, _ in tools}
     for one, tool in builtin_tools(connected):
         tools.append((tool, tool.provider))
-        if tool.name not in {taken.name for _, taken in own}:
-            asked = None if one.open else f"builtin/{one.connection}" in connected
+        if tool.name not in taken:
+            asked = None if one.open else one.service in connected
             found.append(Found(tool.name, tool.description, "builtin", asked))
-    return Shelf(tools, [tool for row, tool in own if row.auth_mode == RegisteredTool.AuthMode.TENANT], found)
+    return Shelf(tools, [*tenant, *mcp.tenant_tools(user_id)], found)
 
 
 def _connected(row: RegisteredTool, connected: set[str]) -> bool | None:
     one = registry.builtin(row.provider) if row.auth_mode == RegisteredTool.AuthMode.PER_USER else None
-    return f"builtin/{one.connection}" in connected if one else None
+    return one.service in connected if one else None
 
 
 def registered(row: RegisteredTool) -> Tool | None:
@@ -123,7 +129,7 @@ def builtin_tools(connected: set[str]) -> Iterator[tuple[Builtin, Tool]]:
     """Those that work without being registered: by themselves, or with an account that the caller connects."""
     for one in registry.builtins():
         if one.open or one.auth_mode in ("per_user", "either"):
-            price = 0 if f"builtin/{one.connection}" in connected else one.price_micros
+            price = 0 if one.service in connected else one.price_micros
             yield one, _of_builtin(one, one.slug, one.description, one.input_schema, _version(one), one.slug, price)
 
 
