@@ -116,7 +116,7 @@ def _miswritten(name: str) -> bool:
 
 def allowed_by_name(host: str) -> bool:
     """Whether the operator lists this host, whatever its addresses are."""
-    names, networks = _exceptions(tuple(settings.EGRESS_ALLOW))
+    names, networks = exceptions(tuple(settings.EGRESS_ALLOW))
     name = plain(host)
     if name in names:
         return True
@@ -128,12 +128,12 @@ def allowed_by_name(host: str) -> bool:
 
 
 def _in_allowed_network(address: Address) -> bool:
-    return any(address in network for network in _exceptions(tuple(settings.EGRESS_ALLOW))[1])
+    return any(address in network for network in exceptions(tuple(settings.EGRESS_ALLOW))[1])
 
 
 @functools.cache
-def _exceptions(entries: Sequence[str]) -> tuple[frozenset[str], tuple[Network, ...]]:
-    """Raises ValueError for a network that is none (a system check says so at the start)."""
+def exceptions(entries: Sequence[str]) -> tuple[frozenset[str], tuple[Network, ...]]:
+    """What EGRESS_ALLOW lists, as names and networks. Raises ValueError for a network that is none (a system check says so)."""
     names, networks = set(), []
     for entry in entries:
         try:

@@ -32,6 +32,7 @@ ADMIN: dict[str, Any] = {
     "PATCH /v1/keys/{key_id}": {"max_spend_usd": 1},
     "GET /v1/keys/{key_id}/usage": None,
     "DELETE /v1/keys/{key_id}": None,
+    "DELETE /v1/tools/{tool_id}": None,
 }
 # What each caller gets is theirs.
 EACH: dict[str, Any] = {
@@ -40,9 +41,18 @@ EACH: dict[str, Any] = {
     "DELETE /v1/threads/empty": None,
     "DELETE /v1/end-users/{end_user_id}": None,
     "GET /v1/models": None,
+    "POST /v1/tools/search": {"intent": "calculate"},
+    "POST /v1/tools/schemas": {"tools": ["calculator"]},
+    "POST /v1/tools/execute": {"calls": [{"tool": "calculator", "args": {"expression": "6*7"}}]},
 }
-EACH_ADMIN: dict[str, Any] = {"POST /v1/keys": {"name": "mine"}, "GET /v1/keys": None, "GET /v1/usage": None}
-PUBLIC = {"GET /v1/catalog": None}
+EACH_ADMIN: dict[str, Any] = {
+    "POST /v1/keys": {"name": "mine"},
+    "GET /v1/keys": None,
+    "GET /v1/usage": None,
+    "POST /v1/tools": {"name": "mine", "provider": "qlaud-builtin/calculator"},
+    "GET /v1/tools": None,
+}
+PUBLIC = {"GET /v1/catalog": None, "GET /v1/builtins": None}
 FILE = {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0xLjQ="}}
 
 
@@ -64,8 +74,11 @@ def things(owner: User, caller: Callers) -> tuple[Caller, dict[str, str]]:
     thread_id = maker.thread(end_user_id="somebody")
     sent = maker.send(thread_id, [{"type": "text", "text": "[[tokens=2]]"}, FILE]).json["qlaud"]
     file_id = maker.messages(thread_id)["data"][0]["content"][1]["source"]["file_id"]
-    minted = caller(owner, scope="admin").post("/v1/keys", {"name": "one more"}).json
+    boss = caller(owner, scope="admin")
+    minted = boss.post("/v1/keys", {"name": "one more"}).json
+    tool = boss.post("/v1/tools", {"name": "theirs", "provider": "qlaud-builtin/calculator"}).json
     ids = {"thread_id": thread_id, "turn_id": sent["turn_id"], "file_id": file_id, "key_id": minted["id"], "end_user_id": "somebody"}
+    ids["tool_id"] = tool["id"]
     return maker, ids
 
 
