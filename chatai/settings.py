@@ -213,6 +213,7 @@ CELERY_BEAT_SCHEDULE: dict[str, Any] = {
     "name forgotten threads": {"task": "threads.name_forgotten", "schedule": 60.0},
     "clean": {"task": "threads.clean", "schedule": 60.0},
     "keep connections": {"task": "tools.keep_connections", "schedule": 60.0},
+    "forget direct calls": {"task": "tools.forget_direct_calls", "schedule": crontab(hour=4, minute=10)},
     "expire approvals": {"task": "threads.expire_approvals", "schedule": 60.0},
     "free holds": {"task": "threads.free_holds", "schedule": 15.0},
     "sweep payments": {"task": "billing.sweep_payments", "schedule": 600.0},

@@ -8,11 +8,11 @@ from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
-from chatai.lib.admin import BaseAdmin, IndexedSearch, ReadOnlyAdmin, link
+from chatai.lib.admin import READ, BaseAdmin, IndexedSearch, ReadOnlyAdmin, link, record
 from tools.actions import PATTERN
-from tools.models import RegisteredTool, ToolRule
+from tools.models import DirectCall, RegisteredTool, ToolRule
 
 BaseForm = forms.ModelForm[ToolRule] if TYPE_CHECKING else forms.ModelForm
 
@@ -34,6 +34,32 @@ class RegisteredToolAdmin(IndexedSearch, ReadOnlyAdmin):
     @admin.display
     def account(self, row: RegisteredTool) -> str:
         return link("accounts_user", row.user_id, row.user)
+
+
+@admin.register(DirectCall)
+class DirectCallAdmin(IndexedSearch, ReadOnlyAdmin):
+    """Whoever opens one reads what an app sent and got: that is written into the history of its account."""
+
+    list_display = ("created_at", "name", "kind", "account", "is_error", "error_kind", "http_status", "attempts", "finished_at")
+    list_filter = ("kind", "is_error")
+    list_select_related = ("user",)
+    exclude = ("user",)
+    readonly_fields = ("account",)
+    search_help_text = "A tool's name, or the start of the account's e-mail address."
+
+    def find(self, rows: QuerySet[DirectCall], term: str) -> QuerySet[DirectCall]:
+        return rows.filter(Q(name=term) | Q(user__email__startswith=term.lower()))
+
+    def change_view(self, request: HttpRequest, object_id: str, *rest: Any, **more: Any) -> HttpResponse:
+        response = super().change_view(request, object_id, *rest, **more)
+        call = self.get_object(request, object_id)
+        if call is not None and response.status_code == 200:
+            record(request, call.user_id, READ, f"Read the direct call {call.pk}")
+        return response
+
+    @admin.display
+    def account(self, call: DirectCall) -> str:
+        return link("accounts_user", call.user_id, call.user)
 
 
 class RuleForm(BaseForm):

@@ -16,7 +16,7 @@ from accounts.models import ApiKey
 from tools import actions, discovery, execution, registry
 from tools.discovery import DEFAULT_RESULTS
 from tools.meta import MOST_RESULTS
-from tools.models import RegisteredTool
+from tools.models import McpTool, RegisteredTool
 from tools.rest import answer
 from tools.shelf import PREFIX
 from tools.values import Caller
@@ -121,7 +121,11 @@ def register(request: HttpRequest, payload: NewTool) -> Status[dict[str, Any]]:
 
 @router.get("/tools", auth=admin_key, response=ToolList, exclude_none=True, summary="Every tool of the account")
 def list_tools(request: HttpRequest) -> dict[str, Any]:
-    return {"object": "list", "data": [tool_row(row) for row in RegisteredTool.objects.for_user(key_of(request).user_id)]}
+    """Those that MCP servers of the account brought as well; they come and go with their server."""
+    user_id = key_of(request).user_id
+    own = [tool_row(row) for row in RegisteredTool.objects.for_user(user_id)]
+    brought = McpTool.objects.filter(server__user_id=user_id, server__revoked_at=None, connection=None).select_related("server")
+    return {"object": "list", "data": own + [mcp_row(row) for row in brought]}
 
 
 @router.delete("/tools/{tool_id}", auth=admin_key, response=Deleted, summary="Revoke a tool, for running turns too")
@@ -169,6 +173,20 @@ def execute(request: HttpRequest, payload: Execute) -> HttpResponseBase:
     """The call is yours and not a model's: it runs without asking anybody, unless a rule says `ask` or `deny`."""
     caller = _caller(request)
     return answer(lambda: execution.run_all(caller, payload.calls))
+
+
+def mcp_row(row: McpTool) -> dict[str, Any]:
+    """As `tool_row`."""
+    return {
+        "id": row.wire_id,
+        "object": "tool",
+        "name": row.full_name,
+        "description": row.description,
+        "input_schema": row.input_schema,
+        "kind": "mcp",
+        "auth_mode": row.server.auth_mode,
+        "created_at": int(row.server.created_at.timestamp() * 1000),
+    }
 
 
 def _caller(request: HttpRequest) -> Caller:

@@ -12,7 +12,7 @@ from django.db.models import Q
 from chatai.lib.ids import uuid7
 from tools.connected import WIRE_PREFIX, Connection, ConnectLink, McpServer, McpTool
 
-__all__ = ["ConnectLink", "Connection", "McpServer", "McpTool", "RegisteredTool", "ToolRule"]
+__all__ = ["ConnectLink", "Connection", "DirectCall", "McpServer", "McpTool", "RegisteredTool", "ToolRule"]
 
 
 class RegisteredToolQuerySet(models.QuerySet["RegisteredTool"]):
@@ -94,3 +94,32 @@ class ToolRule(models.Model):
 
     def __str__(self) -> str:
         return f"{self.verdict} {self.pattern}"
+
+
+class DirectCall(models.Model):
+    """A call by `/v1/tools/execute`, outside of any conversation: written before it runs, completed after."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="direct_calls")
+    key_id = models.UUIDField(help_text="The API key that asked.")
+    request_id = models.CharField(max_length=255, blank=True)
+    name = models.CharField(max_length=200)
+    kind = models.CharField(max_length=8)
+    source = models.CharField(max_length=80, blank=True)
+    version = models.CharField(max_length=64, blank=True)
+    arguments = models.JSONField()
+    allowed_by = models.CharField(max_length=80, help_text="The rule that let it run or did not.")
+    output = models.JSONField(null=True, blank=True)
+    is_error = models.BooleanField(null=True, blank=True, help_text="Empty while it runs, and when its process died.")
+    error_kind = models.CharField(max_length=20, blank=True)
+    credential = models.CharField(max_length=100, blank=True)
+    http_status = models.IntegerField(null=True, blank=True)
+    attempts = models.IntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [models.Index("created_at", name="directcall_age")]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.pk}"

@@ -7,7 +7,7 @@ import logging
 from asgiref.sync import async_to_sync
 from celery import shared_task
 
-from tools import keeping
+from tools import execution, keeping
 
 logger = logging.getLogger(__name__)
 
@@ -22,3 +22,9 @@ def keep_connections() -> None:
             async_to_sync(work)()
         except TimeoutError:
             logger.warning("%s took too long", work.__name__)
+
+
+@shared_task(name="tools.forget_direct_calls")
+def forget_direct_calls() -> None:
+    """Every day."""
+    execution.forget()

@@ -158,15 +158,12 @@ def _port(url: httpx2.URL) -> int:
     return url.port or (443 if url.scheme == "https" else 80)
 
 
-def guarded_transport(most_bytes: int = 10 * MOST_BYTES) -> GuardedTransport:
-    """For an SDK that brings its own httpx2 client. It keeps connections; close it. Redirects are the client's affair: each hop is
+class GuardedTransport(httpx2.AsyncBaseTransport):
+    """Connects to checked addresses only and yields bodies decompressed, up to `most_bytes` each. Raises EgressError.
+
+    Also for an SDK that brings an httpx2 client. It keeps connections; close it. Redirects are the client's affair: each hop is
     checked, but httpx2 drops only `Authorization` across origins, so clients with keys in other headers must not follow any.
     """
-    return GuardedTransport(most_bytes)
-
-
-class GuardedTransport(httpx2.AsyncBaseTransport):
-    """Connects to checked addresses only and yields bodies decompressed, up to `most_bytes` each. Raises EgressError."""
 
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes

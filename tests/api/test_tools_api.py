@@ -16,7 +16,7 @@ from django.core import serializers
 
 from accounts.models import User
 from tests.api.client import Caller, Reply
-from tools.models import RegisteredTool, ToolRule
+from tools.models import DirectCall, RegisteredTool, ToolRule
 
 Callers = Callable[..., Caller]
 SCHEMA = {"type": "object", "properties": {"location": {"type": "string"}}, "required": ["location"]}
@@ -230,8 +230,10 @@ def test_an_app_runs_its_own_webhook_and_the_signature_fits(admin: Caller, app_s
     assert headers["x-qlaud-signature"] == signed
     sent = json.loads(body)
     assert (sent["tool_id"], sent["name"], sent["thread_id"], sent["end_user_id"]) == (made["id"], "get_weather", None, None)
-    assert sent["tool_use_id"].startswith("call_")
-    assert sent["request_id"]
+    call = DirectCall.objects.get(pk=sent["tool_use_id"].removeprefix("call_"))
+    assert (call.name, call.arguments, call.output, call.is_error) == ("get_weather", {"location": "Zürich"}, result["output"], False)
+    assert (call.allowed_by, call.http_status, call.attempts, call.request_id) == ("registered", 200, 1, sent["request_id"])
+    assert call.finished_at is not None
 
 
 def test_rules_hold_for_an_app_too(admin: Caller, app_server: tuple[str, list[Any]]) -> None:
@@ -241,6 +243,7 @@ def test_rules_hold_for_an_app_too(admin: Caller, app_server: tuple[str, list[An
         (result,) = execute(admin, (approval, {"location": "x"}))
         assert result["is_error"]
     assert seen == []
+    assert set(DirectCall.objects.values_list("name", "error_kind")) == {("deny", "denied"), ("ask", "denied")}
     assert admin.post("/v1/tools", webhook("allow", url, approval="allow")).status == 201
     assert not execute(admin, ("allow", {"location": "x"}))[0]["is_error"]
     ids = {row["name"]: row["id"] for row in admin.get("/v1/tools").json["data"]}

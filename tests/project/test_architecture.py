@@ -23,7 +23,7 @@ CONNECTS = {"create_connection", "open_connection", "open_unix_connection", "soc
 # The guard itself; services of this machine; the name of this machine.
 SOCKET_HOMES = ("chatai/lib/egress.py", "chatai/lib/http.py", "chatai/lib/embedded.py", "chatai/management/", "threads/replies/runner.py")
 # Clients that are not `fetch`: each connects by what it has from the guard.
-GUARDED = {"tools/mcp_session.py": "guarded_transport", "tools/smtp.py": "addresses"}
+GUARDED = {"tools/mcp_session.py": "GuardedTransport", "tools/smtp.py": "addresses"}
 DOORS = ("views.py", "api.py", "consumers.py", "sse.py", "webhooks.py")
 SCOPED = {"for_user", "for_key", "deleted_of"}
 VAGUE = {"utils", "helpers", "services", "core", "common", "managers"}

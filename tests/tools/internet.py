@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -103,9 +104,14 @@ def redirect(request: Request, writer: asyncio.StreamWriter) -> None:
     reply(int(status), location=unquote(target))(request, writer)
 
 
+@cache
+def _bomb() -> bytes:
+    return gzip.compress(bytes(100_000_000), 1)
+
+
 def bomb(request: Request, writer: asyncio.StreamWriter) -> None:
     """100 MB of zeros, as 100 KB."""
-    reply(body=gzip.compress(bytes(100_000_000), 1), content_type="text/plain", content_encoding="gzip")(request, writer)
+    reply(body=_bomb(), content_type="text/plain", content_encoding="gzip")(request, writer)
 
 
 async def drip(request: Request, writer: asyncio.StreamWriter) -> None:
