@@ -12,6 +12,7 @@ from threads.attachments import erase_of_threads
 from threads.models import Runner, Thread, Turn, TurnEvent
 from threads.removal import erase_turns
 from threads.replies.store import RINGS, current_ring
+from tools.rules import forget_chats
 
 PURGE_AFTER = timedelta(minutes=9)  # deleted rows are gone within ten minutes (contract, decision 13)
 PURGE_AT_ONCE = 200
@@ -31,6 +32,7 @@ def purge_deleted() -> int:
         if ids:
             erase_of_threads(ids)
             cursor.execute(ERASE_JOURNAL, [ids])
+            forget_chats(ids)
             Thread.objects.filter(pk__in=ids).delete()
     return len(ids)
 

@@ -100,3 +100,8 @@ def allow_in_chat(user_id: UUID, thread_id: UUID, tool: Tool) -> ToolRule:
         user_id=user_id, thread_id=thread_id, pattern=tool.name, defaults={"verdict": "allow", "tool_version": tool.version}
     )
     return rule
+
+
+def forget_chats(thread_ids: list[UUID]) -> None:
+    """What was decided in conversations that are erased."""
+    ToolRule.objects.filter(thread_id__in=thread_ids).delete()

@@ -80,12 +80,11 @@ def shelf(user_id: UUID, holder: str) -> Shelf:
     with connection.cursor() as cursor:
         cursor.execute(VERSION, {"user": user_id, "holder": holder})
         key = user_id, f"{cursor.fetchone()[0]}/{len(registry.builtins())}"
-    if key not in _kept:
-        _kept[key] = _make(user_id, holder)
-        while len(_kept) > MOST_KEPT:
-            _kept.popitem(last=False)
-    _kept.move_to_end(key)
-    return _kept[key]
+    found = _kept.pop(key, None) or _make(user_id, holder)
+    _kept[key] = found  # at the end: what was used last goes last
+    while len(_kept) > MOST_KEPT:
+        _kept.popitem(last=False)
+    return found
 
 
 def _make(user_id: UUID, holder: str) -> Shelf:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 from django.conf import settings
 
@@ -194,9 +194,17 @@ def parsed(brand: str, reply: Reply) -> Any:
 
 def located(address: str) -> str:
     """The address with its origin changed as TOOL_ORIGINS says: a gateway, a vendor's product on one's own server, a stand-in."""
-    parts = urlsplit(address)
+    parts = split(address)
     origin = settings.TOOL_ORIGINS.get(parts.netloc)
     return address.replace(f"{parts.scheme}://{parts.netloc}", origin.rstrip("/"), 1) if origin else address
+
+
+def split(address: str) -> SplitResult:
+    """Raises ToolError for what is no address."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        raise ToolError("That is not an address.", "invalid") from None
 
 
 def encode(values: Mapping[str, Any]) -> str:

@@ -103,7 +103,7 @@ def plain(host: str) -> str:
 
 def _miswritten(name: str) -> bool:
     """Whether `name` is nothing, or an IPv4 address in a form other than four decimal numbers (2130706433, 0x7f.1, 0177.0.0.1)."""
-    if not name or "%" in name or any(mark <= " " or mark == "\x7f" for mark in name):
+    if not name or "%" in name or ".." in f".{name}" or any(mark <= " " or mark == "\x7f" for mark in name):
         return True
     if not NUMERIC.match(name.rpartition(".")[2]):
         return False

@@ -111,6 +111,8 @@ def check_url(text: str, *, https: bool = True) -> None:
 def _check_form(url: httpx2.URL) -> None:
     if url.scheme not in ("http", "https") or not url.host:
         raise EgressError("forbidden", "Only http and https addresses can be fetched.")
+    if url.port == 0:
+        raise EgressError("forbidden", f"Port 0 of {url.host} may not be connected to.")
     if url.userinfo:
         raise EgressError("forbidden", "An address with a name or password in it is not fetched.")
 

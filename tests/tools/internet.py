@@ -76,8 +76,8 @@ class Site:
             if asyncio.iscoroutine(given):
                 await given
             await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
+        except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
+            pass  # whoever asked has gone, or the test is over
         finally:
             writer.close()
 

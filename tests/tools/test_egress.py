@@ -58,9 +58,7 @@ async def test_no_hostile_address_is_connected_to(tried: list[tuple[str, int]], 
     settings.EGRESS_ALLOW = []
     kinds = {url: await refused(url) for url in URLS}
     assert tried == []
-    assert set(kinds.values()) <= {"forbidden", "network"}
-    # "network" is what a name that does not exist gets: nothing else may be taken for one
-    assert {url for url, kind in kinds.items() if kind == "network"} <= {url for url in URLS if "good.test" in url or "%" in url}
+    assert {url: kind for url, kind in kinds.items() if kind != "forbidden"} == {}
 
 
 async def test_none_is_through_an_sdk_with_the_guarded_transport_either(tried: list[tuple[str, int]], settings: Settings) -> None:
@@ -75,9 +73,11 @@ async def test_none_is_through_an_sdk_with_the_guarded_transport_either(tried: l
 @pytest.mark.parametrize("status", REDIRECTS)
 async def test_no_redirect_leads_to_one(good: Site, tried: list[tuple[str, int]], status: int) -> None:
     for url in URLS[status % 5 :: 5]:  # between the five of them, all
-        if "good.test" in url or "://" not in url:  # leads back to the site, or to a path of it
+        try:
+            reply = await fetch("GET", good.url(f"/redirect?{status},{quote(url)}"), seconds=5, redirects=3)
+        except EgressError:
             continue
-        assert await refused(good.url(f"/redirect?{status},{quote(url)}"), redirects=3) in ("forbidden", "redirect", "network"), url
+        assert reply.url.startswith(good.url()), url  # what is no whole address is a path of the site
     assert set(tried) == {("127.0.0.1", good.port)}
 
 
@@ -236,7 +236,6 @@ async def test_a_server_that_is_gone_or_talks_nonsense_is_a_network_error(good: 
     port, good.port = good.port, 1024
     assert await refused(good.url("/ok")) == "network"
     good.port = port
-    assert await refused(f"https://good.test:{port}/ok") == "network"
 
 
 def test_addresses_for_later_are_refused_when_they_are_given(settings: Settings) -> None:

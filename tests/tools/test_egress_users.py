@@ -6,7 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
@@ -53,7 +53,7 @@ async def token(url: str) -> Any:
 
 
 async def mail(url: str) -> Any:
-    host = urlsplit(url).hostname or url
+    host = url.partition("://")[2].rpartition("@")[2].rstrip("/") or url
     return await deliver(Server(host=host, port=587, security="none", username="", password=""), _message())
 
 
@@ -72,8 +72,8 @@ USERS: dict[str, User] = {
     "any HTTP call": builtin("http-call", {}, "url", method="GET"),
     "a SearXNG": builtin("web-search", {"query": "x"}, "searxng_url"),
     "a Teams channel": builtin("teams-post-message", {"text": "x"}, "webhook_url"),
-    "a GitLab": builtin("gitlab-search-issues", {"query": "x"}, "base_url", token="canary"),
-    "an object store": builtin("s3-read", {"key": "x"}, "endpoint", **S3),
+    "a GitLab": builtin("gitlab-search-issues", {"project": "a/b"}, "base_url", token="canary"),
+    "an object store": builtin("s3-read-object", {"key": "x"}, "endpoint", **S3),
     "an MCP server": mcp,
     "a description of a sign-in": discovery,
     "a sign-in": token,

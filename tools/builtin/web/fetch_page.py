@@ -1,13 +1,12 @@
 """A web page as Markdown."""
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from tools.page_text import to_markdown
 from tools.registry import Builtin, Use
 from tools.schemas import takes, text, whole
 from tools.values import Outcome, ToolError
-from tools.vendor import send
+from tools.vendor import send, split
 
 TYPES = (
     "text/",
@@ -24,11 +23,10 @@ ACCEPT = "text/html,application/xhtml+xml,application/json;q=0.8,text/plain;q=0.
 
 async def run(arguments: dict[str, Any], use: Use) -> Outcome:
     address = arguments["url"].strip()
-    if not urlsplit(address).hostname:
+    host = split(address).hostname
+    if not host:
         raise ToolError("url is a whole address that starts with https:// or http://.", "invalid")
-    reply = await send(
-        urlsplit(address).hostname or "", "GET", address, headers={"Accept": ACCEPT}, most_bytes=MOST_BYTES, types=TYPES, redirects=5
-    )
+    reply = await send(host, "GET", address, headers={"Accept": ACCEPT}, most_bytes=MOST_BYTES, types=TYPES, redirects=5)
     kind = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind in ("text/html", "application/xhtml+xml"):
         page = to_markdown(reply.text(), reply.url)

@@ -1,13 +1,13 @@
 """The newest entries of an RSS or Atom feed."""
 
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 from tools.page_text import to_markdown
 from tools.registry import Builtin, Use
 from tools.schemas import limit, takes, text
 from tools.values import Outcome, ToolError
-from tools.vendor import send
+from tools.vendor import send, split
 from tools.xml_tree import Element, XmlError, parse
 
 TYPES = ("application/rss+xml", "application/atom+xml", "application/rdf+xml", "application/xml", "text/")
@@ -17,7 +17,7 @@ MOST_SUMMARY = 600  # characters
 async def run(arguments: dict[str, Any], use: Use) -> Outcome:
     address = arguments["url"].strip()
     headers = {"Accept": ", ".join(TYPES[:4])}
-    reply = await send(urlsplit(address).hostname or "The feed", "GET", address, headers=headers, types=TYPES, redirects=5)
+    reply = await send(split(address).hostname or "The feed", "GET", address, headers=headers, types=TYPES, redirects=5)
     try:
         root = parse(reply.body)
     except XmlError as error:
