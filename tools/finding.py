@@ -26,6 +26,28 @@ EMPTY = frozenset(
         "what when which will with you your"
     )
 )
+ENDINGS = (
+    "ations",
+    "ation",
+    "ators",
+    "ator",
+    "ating",
+    "ated",
+    "ates",
+    "ate",
+    "ments",
+    "ment",
+    "ings",
+    "ing",
+    "ies",
+    "ers",
+    "er",
+    "ed",
+    "es",
+    "s",
+    "e",
+)
+LEAST_STEM = 4  # letters
 SATURATION, LENGTH = 1.2, 0.6  # BM25's k1 and b
 NAME_WEIGHT = 3
 PARTIAL = 0.4  # what a word counts that only contains the wanted one ("mail" in "email")
@@ -146,8 +168,9 @@ def words(text: str) -> list[str]:
 
 
 def _stem(word: str) -> str:
-    for ending in ("ing", "ies", "es", "ed", "s"):
-        if word.endswith(ending) and len(word) - len(ending) >= 3 and not word.endswith("ss"):
+    """So that calculate, calculation and calculator are one word; roughly, and the same for tools and intents."""
+    for ending in ENDINGS:
+        if word.endswith(ending) and len(word) - len(ending) >= LEAST_STEM and not word.endswith("ss"):
             return word[: -len(ending)] + ("y" if ending == "ies" else "")
     return word
 
