@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
+from django.conf import settings
 from pytest_django import Settings
 
 from tests.tools.catalogue import business, people, planning, web
@@ -56,6 +58,16 @@ def test_every_tool_of_the_catalogue_is_tried() -> None:
     slugs = {one.slug for one in builtins() if one.brand != "tests"}
     assert slugs - {row.tool for row in CASES} - ELSEWHERE - {"search-chats"} == set()
     assert len(slugs) >= 50
+
+
+def test_the_documents_name_every_tool_and_what_it_changes() -> None:
+    """A tool that writes is printed bold."""
+    page = (settings.BASE_DIR / "docs" / "builtins.md").read_text()
+    named = re.findall(r"(\*\*)?`([a-z0-9]+(?:-[a-z0-9]+)*)`(?:\*\*)?(?=,| \|)", page)
+    catalogue = [one for one in builtins() if one.slug != "search-chats"]
+    assert sorted(slug for _, slug in named) == [one.slug for one in catalogue]
+    assert {slug for bold, slug in named if bold} == {one.slug for one in catalogue if one.writes}
+    assert f"\n{len(catalogue)} of them" in page
 
 
 @by_tool
