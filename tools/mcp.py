@@ -82,7 +82,7 @@ async def call(tool: Tool, arguments: dict[str, Any], caller: Caller) -> Outcome
     for attempt in (1, 2):
         endpoint, label = await endpoint_of(row.server, row.connection, anew=attempt == 2)
         try:
-            called = await session.call_tool(endpoint, row.name, arguments, CALL_SECONDS, caller.ask)
+            called = await session.call_tool(endpoint, row.name, row.input_schema, arguments, CALL_SECONDS, caller.ask)
         except session.McpFailure as failure:
             if attempt == 1 and failure.http_status == 401 and row.connection and row.connection.kind == Connection.Kind.OAUTH:
                 continue  # it was refused before anything was done, so it can be said again with a new token

@@ -105,9 +105,14 @@ async def list_tools(endpoint: Endpoint, seconds: float) -> tuple[list[Listed], 
         return [_listed(tool) for tool in found[:MOST_TOOLS]], client.protocol_version if modern else "legacy"
 
 
-async def call_tool(endpoint: Endpoint, name: str, arguments: dict[str, Any], seconds: float, ask: Ask | None) -> Called:
-    """One call. While the person fills in a form, the clock stands still. Raises McpFailure."""
+async def call_tool(
+    endpoint: Endpoint, name: str, schema: dict[str, Any], arguments: dict[str, Any], seconds: float, ask: Ask | None
+) -> Called:
+    """One call of a tool with this input schema. While the person fills in a form, the clock stands still. Raises McpFailure."""
     async with _session(endpoint, seconds, ask) as client:
+        # The list that the SDK would ask the server for after each call, to hold the answer against it.
+        known = wire.ListToolsResult(tools=[wire.Tool(name=name, input_schema=schema)])
+        client.session._absorb_tool_listing(known, complete=False)
         result = await client.call_tool(name, arguments)
         blocks = [block.model_dump(mode="json", by_alias=True, exclude_none=True) for block in result.content]
         return Called(blocks, result.structured_content, result.is_error)
@@ -194,9 +199,11 @@ def _failure(name: str, watched: _Watched, error: Exception) -> McpFailure:
         return McpFailure(kinds.get(watched.refusal.kind, "unavailable"), watched.refusal.message, status)
     if status in (401, 403):
         return McpFailure("unauthorized", f"{name} wants to be connected again (HTTP {status}).", status, watched.challenge)
-    if status is not None and status >= 400:
+    if status is not None and status >= 300:
         return McpFailure("unavailable" if status >= 500 else "refused", f"{name} answered with HTTP {status}.", status)
     inner = _first(error)
+    if isinstance(inner, EgressError):  # in the middle of an answer
+        return McpFailure("unavailable", inner.message, status)
     if isinstance(inner, MCPError) and status is not None:
         return McpFailure("refused", f"{name}: {inner.message[:500]}", status)
     if isinstance(inner, ValidationError):

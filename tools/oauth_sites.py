@@ -81,7 +81,9 @@ async def _site_of_resource(server_url: str, document: Mapping[str, Any], scope:
     site = await _site_at(servers[0], guessed=False)
     offered = document.get("scopes_supported")
     site.resource = resource
-    site.scope = scope or (" ".join(map(str, offered)) if isinstance(offered, list) else "")
+    wanted = scope or (" ".join(map(str, offered)) if isinstance(offered, list) else "")
+    # Without offline_access some services give no refresh token; asking a service that does not know it would be refused.
+    site.scope = " ".join(dict.fromkeys([*wanted.split(), *site.scope.split()])) if wanted else ""
     return site
 
 
