@@ -86,6 +86,10 @@ class Thread(models.Model):
     objects = ThreadQuerySet.as_manager()
 
     class Meta:
+        permissions = [
+            ("read_conversations", "Can read people's conversations (each time is recorded)"),
+            ("repeat_tool_calls", "Can run tool calls that only read again, as their owner"),
+        ]
         indexes = [
             models.Index("user", F("last_active_at").desc(), F("id").desc(), condition=Q(deleted_at=None), name="thread_newest_of_user"),
             models.Index("key", F("last_active_at").desc(), F("id").desc(), condition=Q(deleted_at=None), name="thread_newest_of_key"),
@@ -212,6 +216,11 @@ class Turn(models.Model):
         return self.status not in (self.Status.QUEUED, self.Status.RUNNING, self.Status.WAITING)
 
     @property
+    def live(self) -> bool:
+        """Its journal has what there is to see, not its messages."""
+        return self.status in (self.Status.RUNNING, self.Status.WAITING)
+
+    @property
     def settled(self) -> bool:
         """Nothing more comes of it unless a person says something."""
         return self.over or self.status == self.Status.WAITING
@@ -317,6 +326,10 @@ class Compaction(models.Model):
 
 
 class StoredFileQuerySet(models.QuerySet["StoredFile"]):
+    def for_user(self, user: User) -> StoredFileQuerySet:
+        """Files of the person's threads that are not deleted."""
+        return self.filter(user=user, threads__deleted_at=None, threads__isnull=False).distinct()
+
     def for_key(self, key: ApiKey) -> StoredFileQuerySet:
         """Files of threads that the key sees."""
         return self.filter(threads__in=Thread.objects.for_key(key)).distinct()

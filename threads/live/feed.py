@@ -30,10 +30,10 @@ THREAD = fields(Thread, "id user_id title active_turn_id last_seq read_seq pinne
 TURN = fields(
     Turn,
     """id thread_id number request_id model status ring error_kind error_message usage parent_id on_path first_seq cost_micros
-    created_at changed_at started_at finished_at""",
+    iterations created_at changed_at started_at finished_at""",
 )
 MESSAGE = fields(Message, "id thread_id turn_id seq role content status model usage cost_micros rating created_at")
-OUTLINED = fields(Turn, " ".join((*TURN, "outline", "retry_after", "iterations", "hit_max_iterations")))
+OUTLINED = fields(Turn, " ".join((*TURN, "outline", "retry_after", "hit_max_iterations")))
 REASONED = fields(Message, " ".join((*MESSAGE, "stop_reason")))
 CALL = fields(ToolCall, "id turn_id parent_id tool_use_id name result error_kind blocks started_at finished_at")
 ASKED = fields(Approval, "id call_id kind state decision arguments question expires_at")
@@ -69,7 +69,10 @@ SELECT {columns("t", TURN)}, {columns("h", THREAD)}, coalesce(c.label, t.model),
         SELECT 1 FROM threads_compaction n JOIN threads_message l ON l.thread_id = n.thread_id AND l.seq = n.through_seq AND l.on_path
         WHERE n.thread_id = c.thread_id AND n.undone_at IS NULL AND n.through_seq > c.through_seq)
     LIMIT 1
-)"""
+), CASE WHEN t.iterations > 1 THEN (
+    SELECT json_object_agg(k.tool_use_id, json_build_array(k.status, k.error_kind, k.started_at, k.finished_at))
+    FROM threads_toolcall k WHERE k.turn_id = t.id AND k.parent_id IS NULL
+) END"""
 TURNS_BY_ID = f"""{SEEN}
 FROM threads_turn t JOIN threads_thread h ON h.id = t.thread_id LEFT JOIN threads_catalogmodel c ON c.slug = t.model
 WHERE t.id = ANY(%(ids)s::uuid[]) ORDER BY t.number
@@ -148,6 +151,7 @@ class Seen:
     siblings: list[UUID]  # its versions, itself included, in the order they were asked
     messages: list[Message]
     summary: Compaction | None  # in force, when it ends with this turn
+    calls: dict[str, ToolCall]  # what a card shows of each, by its id; of turns that went on after them
 
 
 class Feed:
@@ -253,7 +257,7 @@ def _thread(row: tuple[Any, ...]) -> Thread:
 
 def _seen(row: tuple[Any, ...]) -> Seen:
     turn, thread = row[: len(TURN)], row[len(TURN) : len(TURN) + len(THREAD)]
-    label, siblings, messages, summary = row[len(TURN) + len(THREAD) :]
+    label, siblings, messages, summary, calls = row[len(TURN) + len(THREAD) :]
     found = Turn.from_db("default", TURN, turn)
     return Seen(
         turn=found,
@@ -262,7 +266,14 @@ def _seen(row: tuple[Any, ...]) -> Seen:
         siblings=siblings or [found.id],
         messages=[_message(one) for one in messages or ()],
         summary=Compaction(**summary) if summary else None,
+        calls={tool_use_id: _call(one) for tool_use_id, one in (calls or {}).items()},
     )
+
+
+def _call(row: list[Any]) -> ToolCall:
+    status, error_kind, started_at, finished_at = row
+    times = {"started_at": started_at, "finished_at": finished_at}
+    return ToolCall(status=status, error_kind=error_kind, **{name: at and datetime.fromisoformat(at) for name, at in times.items()})
 
 
 def _message(row: list[Any]) -> Message:

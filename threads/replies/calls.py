@@ -14,6 +14,7 @@ from threads.replies import results, store_tools
 from threads.replies.call import Call, judged
 from threads.replies.carrying import Carrier
 from threads.replies.store import as_json
+from tools import mcp
 from tools.meta import compose
 from tools.rules import verdict
 
@@ -188,6 +189,8 @@ class Calls:
         if refusal is not None:
             await self._end(call, refusal)
         else:
+            if call.tool is not None and call.tool.unconfirmed:
+                await mcp.confirm(call.tool)
             call.allow(row.edited)
 
     async def _refusal(self, call: Call, row: ApprovalRow) -> Outcome | None:
