@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from uuid import UUID
 
 import msgspec
@@ -26,7 +26,7 @@ from threads.live import phrases
 from threads.live.fields import fields_of
 
 MOST_SHOWN = 6000  # characters of arguments or of a result; the rest is on a page of its own
-CONNECT = "/connect/"  # the page where a person gives a tool its account
+CONNECT = ("/connect/", "/settings/connections/")  # where a person gives a tool its account
 FILE = "file_"  # what ids of stored files begin with on the wire
 
 
@@ -95,6 +95,7 @@ def of_block(
         seconds=(row.finished_at - row.started_at).total_seconds() if row and row.started_at and row.finished_at else None,
         pictures=[one for one in content if one.get("type") in ("image", "document")] if isinstance(content, list) else (),
         asks=asks,
+        connect_url=f"{CONNECT[1]}?tool={quote(block['name'], safe='')}" if row and row.error_kind == "not_connected" else "",
     )
 
 
@@ -199,7 +200,7 @@ def shown(call: Call) -> Shown:
         took=call.seconds,
         parts=parts,
         pictures=[picture for block in call.pictures if (picture := _picture(block))],
-        asks=[_asked(ask) for ask in call.asks],
+        asks=[asked(ask) for ask in call.asks],
         connect=_connect(call),
         cut=any(part.cut for part in parts),
     )
@@ -231,7 +232,8 @@ def pretty(value: Any) -> str:
     return value if isinstance(value, str) else msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
 
 
-def _asked(ask: Ask) -> dict[str, Any]:
+def asked(ask: Ask) -> dict[str, Any]:
+    """What templates/threads/_approval.html is drawn from."""
     return {"ask": ask, "label": phrases.label_of(ask.name), "arguments": pretty(ask.arguments), "fields": fields_of(ask.schema)}
 
 
@@ -252,5 +254,7 @@ def _connect(call: Call) -> str:
     url = call.connect_url
     if call.name == "qlaud_manage_connections" and isinstance(call.output, Mapping):
         url = url or str(call.output.get("connect_url") or "")
-    path = urlsplit(url).path
-    return path if path.startswith(CONNECT) else ""
+    parts = urlsplit(url)
+    if not parts.path.startswith(CONNECT):
+        return ""
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path
