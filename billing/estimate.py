@@ -75,10 +75,18 @@ def rate_values(price: Mapping[str, str], input_tokens: int) -> dict[str, Decima
 
 
 def admit_values(
-    model: str, price: Mapping[str, str], question: Any, system: Any, options: Mapping[str, Any], window: int, max_tokens: int
+    model: str,
+    price: Mapping[str, str],
+    question: Any,
+    system: Any,
+    options: Mapping[str, Any],
+    window: int,
+    max_tokens: int,
+    tools_bytes: int = 0,
 ) -> dict[str, Any]:
     """Parameters of `statements.ADMIT_GATES`: the question and what goes before it, without the conversation so far."""
     tokens = input_bound([{"role": "user", "content": question}], system, [], window)
+    tokens = min(tokens + TOOLS_TOKENS + tools_bytes, window) if tools_bytes else tokens
     return {
         "hold_kind": "turn",
         "hold_lease": HOLD_LEASE,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
@@ -18,11 +18,20 @@ KINDS = {
 def cost_micros(usage: Mapping[str, Any], price: Mapping[str, str]) -> int:
     """Cost of one call in micro-dollars, rounded up once at the end. Raises KeyError for a price that is missing: nothing is free
     by accident."""
+    return rounded_up([exact_micros(usage, price)])
+
+
+def rounded_up(costs: Iterable[Decimal]) -> int:
+    """What calls cost together, in whole micro-dollars."""
+    return int(sum(costs, Decimal(0)).to_integral_value(ROUND_CEILING))
+
+
+def exact_micros(usage: Mapping[str, Any], price: Mapping[str, str]) -> Decimal:
+    """Cost of one call before it is rounded."""
     prompt = sum(usage.get(kind) or 0 for kind in KINDS if kind != "output_tokens")
     prefix = tier(price, prompt)
     counted = ((usage[tokens], prefix + kind) for tokens, kind in KINDS.items() if usage.get(tokens))
-    total = sum((Decimal(tokens) * Decimal(price[kind]) for tokens, kind in counted), Decimal(0))
-    return int(total.to_integral_value(ROUND_CEILING))
+    return sum((Decimal(tokens) * Decimal(price[kind]) for tokens, kind in counted), Decimal(0))
 
 
 def tier(price: Mapping[str, str], prompt_tokens: int) -> str:

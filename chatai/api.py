@@ -24,6 +24,10 @@ from threads.actions import Refused
 from threads.api import router as threads_router
 from threads.message_api import router as messages_router
 from threads.models_api import router as models_router
+from threads.tools_api import router as turn_tools_router
+from tools.api import router as tools_router
+from tools.connection_api import router as connections_router
+from tools.mcp_api import router as mcp_router
 
 logger = logging.getLogger(__name__)
 
@@ -75,8 +79,12 @@ api = Api(
 api.add_router("/keys", keys_router)
 api.add_router("", threads_router)
 api.add_router("", messages_router)
+api.add_router("", turn_tools_router)
 api.add_router("", models_router)
 api.add_router("", usage_router)
+api.add_router("", tools_router)
+api.add_router("", connections_router)
+api.add_router("", mcp_router)
 
 
 def _refuse(request: HttpRequest, status: int, message: str, kind: str = "", retry_after: int | None = None, **facts: Any) -> HttpResponse:

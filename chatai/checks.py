@@ -11,7 +11,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError
 
 from billing import plans
-from chatai.lib import env
+from chatai.lib import egress, env
 from threads.providers import catalog
 
 MEMORY_LAYER = "channels.layers.InMemoryChannelLayer"
@@ -58,6 +58,11 @@ def _everywhere() -> Iterator[CheckMessage]:
         hint = "This host empties its disk at every restart, and its processes do not share one. Unset FILES_STORAGE."
         yield Error("Images and documents would be lost: FILES_STORAGE is disk.", hint=hint, id="chatai.E006")
     yield from _payments()
+    try:
+        egress.exceptions(tuple(settings.EGRESS_ALLOW))
+    except ValueError as error:
+        hint = "Hosts, addresses and networks such as 10.1.0.0/16, with commas between."
+        yield Error(f"EGRESS_ALLOW has {error!s}.", hint=hint, id="chatai.E009")
     if settings.DEBUG and set(settings.ALLOWED_HOSTS) - set(settings.LOCAL_HOSTS):
         hint = "An error page shows code and settings to whoever finds one."
         yield Warning("DEBUG is on for a host that others can reach.", hint=hint, id="chatai.W020")

@@ -36,10 +36,14 @@ CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS") or [
 # Origins a websocket may come from; empty means: the same hosts as pages (see threads/live/consumers.py).
 WEBSOCKET_ORIGINS = env.words("WEBSOCKET_ORIGINS")
 SITE_NAME = env.text("SITE_NAME", "chatai")
+# For links that are made outside a request, such as to a page where somebody connects a service.
+HOST_OF_LINKS = ALLOWED_HOSTS[0].lstrip(".*") if PRODUCTION else f"{HOST if HOST != '0.0.0.0' else '127.0.0.1'}:{PORT}"  # noqa: S104
+SITE_URL = env.url("SITE_URL", f"{'https' if HTTPS else 'http'}://{HOST_OF_LINKS}")
 
 INSTALLED_APPS = [
     "accounts",
     "billing",
+    "tools",
     "threads",
     "search",
     "chatai",
@@ -185,9 +189,30 @@ LEASE_SECONDS = env.integer("LEASE_SECONDS", 15, minimum=2)
 MAX_ATTEMPTS = 5
 DRAIN_SECONDS = env.integer("DRAIN_SECONDS", 20)
 MAX_TURN_SECONDS = env.integer("MAX_TURN_SECONDS", 3600, minimum=10)
+# Past any of these, a turn that calls tools gets one last call of the model, without them.
+MAX_TURN_TOOL_CALLS = env.integer("MAX_TURN_TOOL_CALLS", 64, minimum=1)
+MAX_TURN_TOOL_SECONDS = env.integer("MAX_TURN_TOOL_SECONDS", 600, minimum=1)
+MAX_TURN_TOOL_BYTES = env.integer("MAX_TURN_TOOL_BYTES", 1_000_000, minimum=1)
+MAX_TURN_USD = env.decimal("MAX_TURN_USD", "5")
 RESUME_WINDOW_SECONDS = 3600
 PAGE_SIZE = 30
 DATA_UPLOAD_MAX_MEMORY_SIZE = 32 * 1024 * 1024  # bytes; the API takes this much only with files (see chatai/api.py)
+
+# --- Tools ------------------------------------------------------------------------------------------------------------
+EGRESS_ALLOW = env.words("EGRESS_ALLOW")
+# Where built-in tools find a vendor instead of at its public address, by host.
+TOOL_ORIGINS = dict(env.pair(one, "TOOL_ORIGINS") for one in env.words("TOOL_ORIGINS"))
+BRAVE_API_KEY = env.text("BRAVE_API_KEY")
+TAVILY_API_KEY = env.text("TAVILY_API_KEY")
+SEARXNG_URL = env.url("SEARXNG_URL")
+WEB_SEARCH_PRICE_USD = env.decimal("WEB_SEARCH_PRICE_USD", "0.005")
+IMAGE_MODEL = env.text("IMAGE_MODEL", "gpt-image-1")
+IMAGE_PRICE_USD = env.decimal("IMAGE_PRICE_USD", "0.05")
+# OAuth apps that the operator made with vendors of the MCP catalogue, by slug, and a TOML file of servers that run on this machine.
+MCP_OAUTH_CLIENTS = dict(env.client(one, "MCP_OAUTH_CLIENTS") for one in env.words("MCP_OAUTH_CLIENTS"))
+MCP_LOCAL_SERVERS = env.text("MCP_LOCAL_SERVERS")
+# Programs that models wrote and that one process runs at once (tools/sandbox.py).
+SANDBOX_PROCESSES = env.integer("SANDBOX_PROCESSES", 2, minimum=1)
 
 # --- Background work --------------------------------------------------------------------------------------------------
 CELERY_BROKER_URL = REDIS_URL or "redis://127.0.0.1:6379"
@@ -199,6 +224,9 @@ CELERY_TASK_ROUTES = {"search.embed_due": {"queue": "embed"}}
 CELERY_BEAT_SCHEDULE: dict[str, Any] = {
     "name forgotten threads": {"task": "threads.name_forgotten", "schedule": 60.0},
     "clean": {"task": "threads.clean", "schedule": 60.0},
+    "keep connections": {"task": "tools.keep_connections", "schedule": 60.0},
+    "forget direct calls": {"task": "tools.forget_direct_calls", "schedule": crontab(hour=4, minute=10)},
+    "expire approvals": {"task": "threads.expire_approvals", "schedule": 60.0},
     "free holds": {"task": "threads.free_holds", "schedule": 15.0},
     "index what was said": {"task": "search.index_new", "schedule": 2.0, "options": {"expires": 4}},
     "keep the index": {"task": "search.keep", "schedule": 30.0, "options": {"expires": 60}},
@@ -243,6 +271,9 @@ LOGGING: dict[str, Any] = {
         "celery": {"level": "INFO"},
         "stripe": {"level": "WARNING"},
         "sentence_transformers": {"level": "WARNING"},
+        # What servers say, and where they are, does not belong in a log; what came of a call is in its row.
+        "mcp": {"level": "CRITICAL"},
+        "client": {"level": "CRITICAL"},
     },
 }
 

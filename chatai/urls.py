@@ -14,7 +14,9 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("accounts/", include("allauth.urls")),
     path("settings/", include("accounts.urls")),
+    path("settings/", include("tools.urls")),
     path("billing/", include("billing.urls")),
+    path("connect/", include("tools.connect_urls")),
     path("metrics", metrics),
     path("", include("threads.urls")),
 ]

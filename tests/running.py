@@ -23,7 +23,7 @@ from chatai.lib.ids import uuid7
 from tests.conftest import PASSWORD
 from tests.page import Browser, Page
 from tests.stack import Stack, until
-from threads.blocks import Partial, load_event
+from threads.blocks import IterationStart, Partial, load_event
 from threads.models import Message, Thread, Turn, TurnEvent
 
 STACK_DATABASE = "test_chatai_stack"
@@ -125,12 +125,15 @@ class World:
             self.check_journal(turn)
 
     def check_journal(self, turn: Turn) -> None:
-        """The stored answer is what the journal says, and epochs in the journal only grow."""
-        partial = Partial()
-        for payload in self.journal(turn):
-            partial.add(load_event(payload))
-        answer = Message.objects.get(turn=turn, role="assistant")
-        assert answer.content == partial.content(), f"message and journal of a {turn.status} turn"
+        """The stored answers are what the journal says, and epochs in the journal only grow."""
+        partials = [Partial()]
+        for event in map(load_event, self.journal(turn)):
+            if isinstance(event, IterationStart):
+                partials.append(Partial())
+            partials[-1].add(event)
+        answers = Message.objects.filter(turn=turn, role="assistant").order_by("seq")
+        told = [partial.content() for partial in partials]
+        assert [answer.content for answer in answers] == told, f"messages and journal of a {turn.status} turn"
         indexes, epochs = zip(*self.events(turn).values_list("index", "epoch"), strict=True)
         assert list(indexes) == list(range(len(indexes)))
         assert list(epochs) == sorted(epochs), "an old epoch wrote after a new one"

@@ -12,7 +12,7 @@ from django.utils import timezone
 from billing.actions import erase_end_user
 from chatai.lib import hints
 from chatai.lib.ids import uuid7
-from threads import branches, stopping
+from threads import branches, stopping, tool_options
 from threads.admission import Admission, OnBusy, admit_turn
 from threads.blocks import Block, clean, clean_text, dump_json
 from threads.branches import switch
@@ -87,7 +87,10 @@ def edit(
     turn, question = branches.question_of(user, turn_id)
     content = branches.reworded(question, content) if isinstance(content, str) else content
     model = model or turn.model
-    return admit_turn(user, turn.thread_id, content=content, model=model, request_id=request_id, key=key, instead_of=turn_id)
+    options = tool_options.of(turn)
+    return admit_turn(
+        user, turn.thread_id, content=content, model=model, request_id=request_id, key=key, options=options, instead_of=turn_id
+    )
 
 
 def regenerate(user: User, turn_id: UUID, *, model: str = "", request_id: str, key: ApiKey | None = None) -> Admission:

@@ -1,62 +1,33 @@
 """The admin's view of conversations: everything readable and linked, nothing writable but the catalogue of models.
 
-Reading a thread, a turn or a message is recorded in its owner's history (see chatai/lib/admin.py).
+Reading a thread, a turn, a message or a tool call is recorded in its owner's history (see reading_admin.py).
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
+from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
 
 from accounts.models import User
 from billing.models import LedgerEntry, Reservation
-from chatai.lib.admin import READ, BaseAdmin, IndexedSearch, ReadOnlyAdmin, as_uuid, link, money, record, tail
-from threads import trace
+from chatai.lib.admin import BaseAdmin, ReadOnlyAdmin, as_uuid, link, money, tail
+from threads import chain, timeline, trace
 from threads.curve import draw
 from threads.models import CatalogModel, Message, Runner, Thread, Turn
 from threads.operations import PRICES
+from threads.reading_admin import ConversationAdmin, users_like
 from threads.templatetags.trace import span
+from threads.tool_admin import ToolCallAdmin
+
+__all__ = ["CatalogModelAdmin", "MessageAdmin", "RunnerAdmin", "ThreadAdmin", "ToolCallAdmin", "TurnAdmin"]
 
 NEWEST_TURNS = 50
-
-
-def users_like(term: str) -> QuerySet[User]:
-    return User.objects.filter(email__startswith=term.lower())
-
-
-class ConversationAdmin(IndexedSearch, ReadOnlyAdmin):
-    """A page that shows content: opening it is recorded, and its history is that of its owner."""
-
-    def owner_of(self, obj: Any) -> User:
-        return cast(User, obj.thread.user)
-
-    def trace_context(self, obj: Any) -> dict[str, Any]:
-        raise NotImplementedError
-
-    def render_change_form(
-        self, request: HttpRequest, context: dict[str, Any], add: bool = False, change: bool = False, form_url: str = "", obj: Any = None
-    ) -> HttpResponse:
-        owner = self.owner_of(obj)
-        record(request, owner.pk, READ, f"Read {self.opts.verbose_name} {obj.pk}")
-        title = f"{str(self.opts.verbose_name).capitalize()} {obj.pk}"
-        context |= {"title": title, "subtitle": None, "owner": owner, **self.trace_context(obj)}
-        return super().render_change_form(request, context, add, change, form_url, obj)
-
-    def history_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        obj = self.get_object(request, object_id)
-        if not self.has_view_permission(request, obj):
-            raise PermissionDenied
-        if obj is None:
-            return cast(HttpResponse, self._get_obj_does_not_exist_redirect(request, self.opts, object_id))  # type: ignore[attr-defined]
-        return HttpResponseRedirect(reverse("admin:accounts_user_history", args=[self.owner_of(obj).pk]))
 
 
 @admin.register(Thread)
@@ -144,6 +115,7 @@ class TurnAdmin(ConversationAdmin):
         lines, cut = trace.journal(obj)
         moments = trace.moments(obj)
         messages = list(obj.messages.order_by("seq", "id"))
+        calls = list(obj.tool_calls.order_by("position", "created_at"))
         siblings = Turn.objects.filter(thread=obj.thread_id, number__in=(obj.number - 1, obj.number + 1)).only("number")
         return {
             "turn": obj,
@@ -156,7 +128,9 @@ class TurnAdmin(ConversationAdmin):
             "journal_note": trace.journal_note(obj, bool(lines)),
             "picture": draw(lines, moments),
             "epochs": trace.epochs(lines),
-            "tool_calls": [trace.tool_call(call) for call in obj.tool_calls.order_by("created_at")],
+            "steps": timeline.of(obj, messages, calls),
+            "findings": list(chain.check([obj.pk])) if calls else [],
+            "chained": sum(call.chain_number is not None for call in calls),
             "runner_seen": Runner.objects.filter(pk=obj.runner).first() if obj.runner else None,
             "options": trace.pretty(obj.options),
             "paid": LedgerEntry.objects.for_user(obj.thread.user).filter(turn_id=obj.pk).order_by("created_at"),

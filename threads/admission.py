@@ -25,6 +25,7 @@ from threads.models import Thread, Turn
 from threads.providers.base import most_output
 from threads.providers.catalog import is_offered, model_info
 from threads.refusals import Refused, missing, unpaid
+from threads.tool_options import tools_bytes
 
 if TYPE_CHECKING:
     from accounts.models import ApiKey, User
@@ -187,7 +188,9 @@ def _values(
         "content": msgspec.json.encode(blocks).decode(),
         "options": msgspec.json.encode(options).decode(),
         "price": msgspec.json.encode(info.price).decode(),
-        **admit_values(info.slug, info.price, blocks, system, options, info.context_window, most_output(info, options)),
+        **admit_values(
+            info.slug, info.price, blocks, system, options, info.context_window, most_output(info, options), tools_bytes(info, options)
+        ),
     }
 
 

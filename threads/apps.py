@@ -17,7 +17,8 @@ class ThreadsConfig(AppConfig):
 
         post_migrate.connect(seed_catalog, sender=self)
         offer_models(choices_of_models)
-        ledger.also(audit.CHECK)
+        for check in audit.CHECKS:
+            ledger.also(check)
         money.offer(described.chats, described.outcomes, described.model_names)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
@@ -81,9 +83,55 @@ def _stored(user: User, thread_id: UUID, content: bytes, media_type: str) -> Sto
             return file
 
 
+def keep_made(user_id: UUID, thread_id: UUID, blocks: Iterable[Mapping[str, Any]]) -> list[Block]:
+    """Pictures and files that a tool has made, as references to the stored files. What is too large or no file is left out."""
+    user = get_user_model().objects.get(pk=user_id)
+    return [kept for block in blocks if (kept := _kept_made(user, thread_id, block)) is not None]
+
+
+def _kept_made(user: User, thread_id: UUID, block: Mapping[str, Any]) -> Block | None:
+    match block:
+        case {"type": "image" | "document" as kind, "source": {"type": "base64", "media_type": str(media_type), "data": str(data)}}:
+            try:
+                content = base64.b64decode(data, validate=True)
+            except (binascii.Error, ValueError):
+                return None
+        case {"type": "document" as kind, "source": {"type": "text", "data": str(data)}}:
+            content, media_type = data.encode(), "text/plain"
+        case _:
+            return None
+    if not 0 < len(content) <= MOST_BYTES:
+        return None
+    file = _stored(user, thread_id, content, media_type[:100])
+    source = {"type": "file", "file_id": f"{FILE_PREFIX}{file.pk.hex}", "media_type": media_type}
+    return {"type": kind, "title": str(block.get("title") or "")[:200], "source": source}
+
+
+def has_files(blocks: list[Block]) -> bool:
+    """Whether `inline` has anything to do."""
+    return any(
+        block["type"] in ("image", "document") or (block["type"] == "tool_result" and isinstance(block.get("content"), list))
+        for block in blocks
+    )
+
+
 def inline(blocks: list[Block]) -> list[Block]:
     """The blocks with every reference replaced by the file's bytes, as providers want them. A lost file becomes a note."""
-    return [_inlined(block) if _is_reference(block) else block for block in blocks]
+    return [_given(block) if block["type"] == "tool_result" else _inlined(block) if _is_reference(block) else block for block in blocks]
+
+
+def _given(result: Block) -> Block:
+    """What a tool made, for the model: pictures of a kind that providers read; of other files it is told that they are there."""
+    content = result.get("content")
+    return {**result, "content": [_inlined_made(part) for part in content]} if isinstance(content, list) else result
+
+
+def _inlined_made(part: Block) -> Block:
+    if not _is_reference(part):
+        return part
+    if part["source"].get("media_type") in KINDS["image"]:
+        return {name: value for name, value in _inlined(part).items() if name != "title"}
+    return {"type": "text", "text": f"[{part.get('title') or part['type']}: the person has this file]"}
 
 
 def _is_reference(block: Block) -> bool:

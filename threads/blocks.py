@@ -76,13 +76,56 @@ class TurnDone(msgspec.Struct, tag_field="type", tag="qlaud.done", omit_defaults
     thread_id: str | None = None
 
 
+class IterationStart(msgspec.Struct, tag_field="type", tag="qlaud.iteration_start"):
+    iteration: int  # from 2 on: the first call of the model needs no word
+
+
+class ToolStart(msgspec.Struct, tag_field="type", tag="qlaud.tool_dispatch_start"):
+    iteration: int
+    tool_use_id: str
+    name: str
+
+
+class ToolDone(msgspec.Struct, tag_field="type", tag="qlaud.tool_dispatch_done", omit_defaults=True):
+    iteration: int
+    tool_use_id: str
+    name: str
+    is_error: bool
+    output: Any
+    ms: int | None = None  # how long it ran
+    error_kind: str | None = None
+    files: list[Block] | None = None  # pictures and documents that came with it, as references
+
+
+class ApprovalRequired(msgspec.Struct, tag_field="type", tag="qlaud.approval_required", omit_defaults=True):
+    iteration: int
+    tool_use_id: str  # of the call in the message; what it stands for may be one of several inside it
+    approval_id: str
+    kind: str  # approval | form
+    name: str  # of the tool, or of the server that asks
+    arguments: Any
+    token: str
+    expires_at: int  # milliseconds
+    message: str | None = None
+    schema: dict[str, Any] | None = None
+    changed: bool = False
+
+
+class ApprovalResolved(msgspec.Struct, tag_field="type", tag="qlaud.approval_resolved"):
+    iteration: int
+    tool_use_id: str
+    approval_id: str
+    decision: str  # once | chat | deny | expired | accept | decline | cancel
+
+
 class Other(msgspec.Struct):
     """An event this version does not know (another version's journal during an upgrade): passed over."""
 
     type: str
 
 
-Event = MessageStart | BlockStart | BlockDelta | BlockStop | MessageDelta | MessageStop | TurnError | TurnDone
+ToolEvent = IterationStart | ToolStart | ToolDone | ApprovalRequired | ApprovalResolved
+Event = MessageStart | BlockStart | BlockDelta | BlockStop | MessageDelta | MessageStop | TurnError | TurnDone | ToolEvent
 
 _encode = msgspec.json.Encoder().encode
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
@@ -129,7 +172,7 @@ def clean(value: Any) -> Any:
 
 
 class Partial:
-    """A message under construction: folds events into blocks. What is lost when it dies is in the journal."""
+    """A message under construction: folds the events of one iteration into blocks. What is lost when it dies is in the journal."""
 
     __slots__ = ("blocks", "buffers", "closed", "message_id", "model", "started", "stop_reason", "stop_sequence", "usage")
 

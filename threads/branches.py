@@ -105,6 +105,11 @@ def locked(user: User, thread_id: UUID) -> Thread:
     return thread
 
 
+def lock_for(turn_id: UUID) -> None:
+    """Lock the row of that turn's thread until the transaction ends, for whoever acts for nobody in particular."""
+    Thread.objects.select_for_update(of=("self",)).filter(turns=turn_id).first()
+
+
 def refuse_busy(thread: Thread) -> None:
     """Raises Refused while a turn of the thread runs or waits."""
     if thread.active_turn_id is not None or thread.turns.filter(status=Turn.Status.QUEUED).exists():

@@ -12,6 +12,7 @@ from threads.attachments import erase_of_threads
 from threads.models import Runner, Thread, Turn, TurnEvent
 from threads.removal import erase_turns
 from threads.replies.store import RINGS, current_ring
+from tools.rules import forget_chats
 
 PURGE_AFTER = timedelta(minutes=9)  # deleted rows are gone within ten minutes (contract, decision 13)
 PURGE_AT_ONCE = 200
@@ -23,6 +24,19 @@ WHERE t.thread_id = ANY(%s) AND e.ring = t.ring AND e.turn_id = t.id
 """
 
 
+# A turn may wait for a person for a day; its journal goes along into the partition of now.
+MOVE_WAITING = """
+WITH waiting AS (
+    SELECT id FROM threads_turn WHERE ring = %(ring)s AND status = 'waiting' FOR UPDATE
+), events AS (
+    INSERT INTO threads_turnevent (ring, turn_id, index, epoch, payload, created_at)
+    SELECT %(now)s, e.turn_id, e.index, e.epoch, e.payload, e.created_at
+    FROM threads_turnevent e JOIN waiting ON waiting.id = e.turn_id WHERE e.ring = %(ring)s
+)
+UPDATE threads_turn t SET ring = %(now)s, changed_at = now() FROM waiting WHERE t.id = waiting.id
+"""
+
+
 def purge_deleted() -> int:
     """Erase threads whose time for undo is over; how many. Running turns end first."""
     old = Thread.objects.filter(deleted_at__lt=timezone.now() - PURGE_AFTER, active_turn=None)
@@ -31,6 +45,7 @@ def purge_deleted() -> int:
         if ids:
             erase_of_threads(ids)
             cursor.execute(ERASE_JOURNAL, [ids])
+            forget_chats(ids)
             Thread.objects.filter(pk__in=ids).delete()
     return len(ids)
 
@@ -53,9 +68,14 @@ def _empty(ring: int) -> bool:
             cursor.execute(f"LOCK TABLE threads_turnevent_{ring} IN ACCESS EXCLUSIVE MODE")
             wanted_since = timezone.now() - timedelta(seconds=settings.RESUME_WINDOW_SECONDS)
             turns = Turn.objects.filter(ring=ring)
-            if turns.filter(finished_at=None).exists() or turns.filter(finished_at__gt=wanted_since).exists():
+            busy = turns.filter(finished_at=None).exclude(status=Turn.Status.WAITING)
+            if busy.exists() or turns.filter(finished_at__gt=wanted_since).exists():
                 return False
             if not TurnEvent.objects.filter(ring=ring).exists():
+                return False
+            cursor.execute(MOVE_WAITING, {"ring": ring, "now": current_ring()})
+            if busy.exists():  # somebody has decided in between
+                transaction.set_rollback(True)
                 return False
             cursor.execute(f"TRUNCATE threads_turnevent_{ring}")
             return True

@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field
 from accounts.access import key_of
 from chatai.lib import wire
 from chatai.lib.later import LaterResponse
-from threads import actions, attachments, reading
+from threads import actions, attachments, reading, tool_options
 from threads.admission import queue_position
 from threads.compaction import current
 from threads.live import sse
@@ -59,8 +59,12 @@ class Send(Schema, extra="allow"):
     stream: bool = False
     system: str | list[dict[str, Any]] | None = None
     on_busy: Literal["queue", "reject", "interrupt"] = Field("queue", description="What to do while another turn of the thread runs.")
-    tools: list[str] | None = None
+    tools: list[str] | None = Field(default=None, max_length=200, description="Ids of registered tools; tools_mode is explicit then.")
     tools_mode: Literal["dynamic", "tenant", "explicit"] | None = None
+    client_tools: list[dict[str, Any]] | None = Field(
+        default=None, description="Tools that the caller runs itself: {name, description, input_schema}. See docs/api.md."
+    )
+    qlaud_runtime: dict[str, Any] | None = Field(default=None, description="max_iterations: calls of the model with tools, 8 by default.")
     temperature: float | None = Field(default=None, allow_inf_nan=False)
     top_p: float | None = Field(default=None, allow_inf_nan=False)
     top_k: int | None = Field(default=None, ge=0, le=MOST)
@@ -155,9 +159,9 @@ def send(request: HttpRequest, thread_id: UUID, payload: Send) -> HttpResponseBa
     key = key_of(request)
     _own(request, thread_id)
     request_id, seen = _request_id(request), last_event(request)
-    _check_tools(payload)
+    options = tool_options.checked(key.user_id, payload.tools_mode, payload.tools, payload.client_tools, payload.qlaud_runtime)
     _check_model(payload.model)
-    options = {name: value for name in PASSED_ON if (value := getattr(payload, name, None)) is not None}
+    options |= {name: value for name in PASSED_ON if (value := getattr(payload, name, None)) is not None}
     options |= {name: value for name, value in {"max_tokens": payload.max_tokens, "system": payload.system}.items() if value is not None}
     admission = actions.admit_turn(
         key.user,
@@ -252,10 +256,3 @@ def _check_model(slug: str) -> None:
     info = model_info(slug)
     if info is None or not is_offered(info):
         raise Refused(404, "not_found_error", f"model: there is none called {slug[:100]!r} here. GET /v1/models lists what there is.")
-
-
-def _check_tools(payload: Send) -> None:
-    if payload.tools is not None and payload.tools_mode == "tenant":
-        raise HttpError(400, 'tools: cannot be given together with tools_mode "tenant".')
-    if payload.tools:
-        raise HttpError(400, f"tools: there is no tool {payload.tools[0][:60]!r}.")

@@ -10,13 +10,14 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from chatai.lib.ids import uuid7
-from threads.happenings import Outbox, ToolCall, TurnEvent
+from threads.happenings import Approval, Outbox, ToolCall, TurnEvent
 from threads.operations import CatalogModel, Runner
 
 if TYPE_CHECKING:
     from accounts.models import ApiKey, User
 
 __all__ = [
+    "Approval",
     "CatalogModel",
     "Compaction",
     "FileBytes",
@@ -86,6 +87,10 @@ class Thread(models.Model):
     objects = ThreadQuerySet.as_manager()
 
     class Meta:
+        permissions = [
+            ("read_conversations", "Can read people's conversations (each time is recorded)"),
+            ("repeat_tool_calls", "Can run tool calls that only read again, as their owner"),
+        ]
         indexes = [
             models.Index("user", F("last_active_at").desc(), F("id").desc(), condition=Q(deleted_at=None), name="thread_newest_of_user"),
             models.Index("key", F("last_active_at").desc(), F("id").desc(), condition=Q(deleted_at=None), name="thread_newest_of_key"),
@@ -150,7 +155,8 @@ class Turn(models.Model):
     price = models.JSONField(default=dict, help_text="USD per million tokens by kind, as decimal strings, when admitted.")
     status = models.CharField(max_length=11, choices=Status, default=Status.QUEUED)
     epoch = models.IntegerField(default=0, help_text="Raised by every claim; writes of an older epoch are refused.")
-    attempts = models.IntegerField(default=0)
+    attempts = models.IntegerField(default=0, help_text="Claims of it, those after a wait for a person included.")
+    waits = models.IntegerField(default=0, db_default=0, help_text="How often it has left its process to wait for a person.")
     runner = models.CharField(max_length=80, blank=True, help_text="The process that holds the lease.")
     lease_until = models.DateTimeField(null=True, blank=True)
     ring = models.SmallIntegerField(null=True, blank=True, help_text="Journal partition.")
@@ -161,6 +167,8 @@ class Turn(models.Model):
     retry_after = models.IntegerField(null=True, blank=True, help_text="Seconds the provider asked to wait, where it said so.")
     usage = models.JSONField(default=dict)
     cost_micros = models.BigIntegerField(default=0)
+    iterations = models.SmallIntegerField(default=1, db_default=1, help_text="Calls of the model.")
+    hit_max_iterations = models.BooleanField(default=False, db_default=False, help_text="The last one was made without tools.")
     outline = models.BinaryField(default=b"", db_default=b"", help_text="What of the journal outlives it (see outline.py).")
     created_at = models.DateTimeField(default=timezone.now)
     changed_at = models.DateTimeField(default=timezone.now, help_text="Any change of state; watchers look for what is newer.")
@@ -207,6 +215,16 @@ class Turn(models.Model):
     @property
     def over(self) -> bool:
         return self.status not in (self.Status.QUEUED, self.Status.RUNNING, self.Status.WAITING)
+
+    @property
+    def live(self) -> bool:
+        """Its journal has what there is to see, not its messages."""
+        return self.status in (self.Status.RUNNING, self.Status.WAITING)
+
+    @property
+    def settled(self) -> bool:
+        """Nothing more comes of it unless a person says something."""
+        return self.over or self.status == self.Status.WAITING
 
 
 class MessageQuerySet(models.QuerySet["Message"]):
@@ -309,6 +327,10 @@ class Compaction(models.Model):
 
 
 class StoredFileQuerySet(models.QuerySet["StoredFile"]):
+    def for_user(self, user: User) -> StoredFileQuerySet:
+        """Files of the person's threads that are not deleted."""
+        return self.filter(user=user, threads__deleted_at=None, threads__isnull=False).distinct()
+
     def for_key(self, key: ApiKey) -> StoredFileQuerySet:
         """Files of threads that the key sees."""
         return self.filter(threads__in=Thread.objects.for_key(key)).distinct()

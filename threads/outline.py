@@ -1,16 +1,19 @@
 """What of a turn's journal outlives it: which events there were, and how long each piece of text was, in about a byte per event.
 
-With it and the stored answer the stream can be told again with the same indexes and the same cuts, so a reader who left off at
+With it and the stored rows the stream can be told again with the same indexes and the same cuts, so a reader who left off at
 an index of the journal goes on at the right letter, however much later.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
 from threads.blocks import (
+    ApprovalRequired,
+    ApprovalResolved,
     Block,
     BlockDelta,
     BlockStart,
@@ -18,6 +21,7 @@ from threads.blocks import (
     Delta,
     Event,
     InputJsonDelta,
+    IterationStart,
     MessageDelta,
     MessageStart,
     MessageStop,
@@ -25,12 +29,15 @@ from threads.blocks import (
     SignatureDelta,
     TextDelta,
     ThinkingDelta,
+    ToolDone,
+    ToolStart,
     TurnDone,
     TurnError,
     dump_event,
     dump_json,
 )
-from threads.models import Message, Turn
+from threads.models import Approval, Message, ToolCall, Turn
+from threads.recalled import Recalled
 
 
 class Mark(IntEnum):
@@ -49,37 +56,61 @@ class Mark(IntEnum):
     THINKING_START = 10
     TOOL_START = 11
     OTHER_START = 12
+    ITERATION = 13
+    CALL = 14  # what was said of a call (see Said) and its number among the calls of all messages, or that of the question, come next
     LENGTH = 16  # and more: a piece of text of that many characters
+
+
+class Said(IntEnum):
+    STARTED = 0
+    DONE = 1
+    ASKED = 2
+    ANSWERED = 3
 
 
 STARTS = {"text": Mark.TEXT_START, "thinking": Mark.THINKING_START, "tool_use": Mark.TOOL_START}
 KINDS = {mark: kind for kind, mark in STARTS.items()}
 PLAIN: dict[type, Mark] = {MessageStart: Mark.MESSAGE_START, MessageDelta: Mark.MESSAGE_DELTA, MessageStop: Mark.MESSAGE_STOP}
-PLAIN |= {TurnError: Mark.ERROR, TurnDone: Mark.DONE, Other: Mark.OTHER}
+PLAIN |= {TurnError: Mark.ERROR, TurnDone: Mark.DONE, Other: Mark.OTHER, IterationStart: Mark.ITERATION}
 
 
 class Outline:
     """Written along with the journal."""
 
-    __slots__ = ("block", "data")
+    __slots__ = ("asked", "block", "called", "data")
 
     def __init__(self) -> None:
         self.data = bytearray()
         self.block = 0
+        self.called: dict[str, int] = {}  # calls by their ids, numbered as they come
+        self.asked: dict[str, int] = {}  # questions to the person, likewise
 
     def add(self, event: Event | Other) -> None:
         match event:
             case BlockStart(index, content):
                 self._turn_to(index)
                 self._put(STARTS.get(content["type"], Mark.OTHER_START))
+                if content["type"] == "tool_use":
+                    self.called.setdefault(content.get("id", ""), len(self.called))
             case BlockDelta(index, delta):
                 self._turn_to(index)
                 self._put(Mark.SIGNATURE if isinstance(delta, SignatureDelta) else Mark.LENGTH + len(_text(delta)))
             case BlockStop(index):
                 self._turn_to(index)
                 self._put(Mark.BLOCK_STOP)
+            case ToolStart() | ToolDone():
+                said = Said.STARTED if isinstance(event, ToolStart) else Said.DONE
+                self._say(said, self.called.setdefault(event.tool_use_id, len(self.called)))
+            case ApprovalRequired() | ApprovalResolved():
+                said = Said.ASKED if isinstance(event, ApprovalRequired) else Said.ANSWERED
+                self._say(said, self.asked.setdefault(event.approval_id, len(self.asked)))
             case _:
                 self._put(PLAIN[type(event)])
+
+    def _say(self, said: Said, number: int) -> None:
+        self._put(Mark.CALL)
+        self._put(said)
+        self._put(number)
 
     def _turn_to(self, index: int) -> None:
         if index != self.block:
@@ -100,17 +131,30 @@ def _text(delta: TextDelta | ThinkingDelta | InputJsonDelta) -> str:
             return text
 
 
-def last_index(turn: Turn, answer: Message | None) -> int:
+@dataclass(slots=True)
+class Kept:
+    """What is stored of a turn behind its question: the messages in order, and of its calls what the messages do not say."""
+
+    rows: list[Message]
+    calls: list[ToolCall] = field(default_factory=list)
+    approvals: list[Approval] = field(default_factory=list)
+
+    @property
+    def answers(self) -> list[Message]:
+        return [row for row in self.rows if row.role == Message.Role.ASSISTANT]
+
+
+def last_index(turn: Turn, kept: Kept) -> int:
     """Index of the last event of a finished turn whose journal is gone."""
-    return sum(1 for _ in _marks(_outline(turn, answer))) - 1
+    return sum(1 for _ in _marks(_outline(turn, kept))) - 1
 
 
-def told_again(turn: Turn, answer: Message | None) -> list[str]:
+def told_again(turn: Turn, kept: Kept) -> list[str]:
     """The events of a finished turn whose journal is gone."""
-    if answer is None:
+    if not kept.answers:
         return []
-    rest = _Rest(answer.content)
-    return [dump_event(_event(mark, block, rest, turn, answer)) for mark, block in _marks(_outline(turn, answer))]
+    teller = _Teller(turn, kept)
+    return [dump_event(teller.event(mark, block)) for mark, block in _marks(_outline(turn, kept))]
 
 
 class _Rest:
@@ -151,32 +195,53 @@ class _Rest:
         return TextDelta(rest[:length])
 
 
-def _event(mark: int, block: int, rest: _Rest, turn: Turn, answer: Message) -> Event:
-    usage = answer.usage or {}
-    match mark:
-        case Mark.MESSAGE_START:
-            return MessageStart(_opening(turn, answer, usage))
-        case Mark.BLOCK_STOP:
-            return BlockStop(block)
-        case Mark.MESSAGE_DELTA:
-            return MessageDelta({"stop_reason": answer.stop_reason or None, "stop_sequence": None}, usage)
-        case Mark.MESSAGE_STOP | Mark.OTHER:  # an event of another version was passed over by every reader
-            return MessageStop()
-        case Mark.ERROR:
-            return TurnError(message=turn.error_message, kind=turn.error_kind or None, retry_after=turn.retry_after)
-        case Mark.DONE:
-            return _done(turn, answer)
-        case Mark.SIGNATURE:
-            return BlockDelta(block, SignatureDelta(rest.signature.pop(block, "")))
-        case _ if mark >= Mark.LENGTH:
-            return BlockDelta(block, rest.piece(block, mark - Mark.LENGTH))
-    return BlockStart(block, rest.open(block, KINDS.get(Mark(mark), "")))
+class _Teller:
+    """Tells the events of a turn, one message after the other."""
+
+    def __init__(self, turn: Turn, kept: Kept) -> None:
+        self.turn = turn
+        self.answers = kept.answers
+        self.place = 0
+        self.rest = _Rest(self.answer.content)
+        self.calls = Recalled(kept.rows, kept.calls, kept.approvals)
+
+    @property
+    def answer(self) -> Message:
+        """The message that is told now."""
+        return self.answers[min(self.place, len(self.answers) - 1)]
+
+    def event(self, mark: int, block: int) -> Event:
+        answer, turn = self.answer, self.turn
+        match mark:
+            case Mark.MESSAGE_START:
+                return MessageStart(_opening(turn, answer, answer.usage or {}))
+            case Mark.BLOCK_STOP:
+                return BlockStop(block)
+            case Mark.MESSAGE_DELTA:
+                return MessageDelta({"stop_reason": answer.stop_reason or None, "stop_sequence": None}, answer.usage or {})
+            case Mark.MESSAGE_STOP | Mark.OTHER:  # an event of another version was passed over by every reader
+                return MessageStop()
+            case Mark.ERROR:
+                return TurnError(message=turn.error_message, kind=turn.error_kind or None, retry_after=turn.retry_after)
+            case Mark.DONE:
+                return _done(turn, self.answers[-1])
+            case Mark.ITERATION:
+                self.place += 1
+                self.rest = _Rest(self.answer.content)
+                return IterationStart(self.place + 1)
+            case Mark.SIGNATURE:
+                return BlockDelta(block, SignatureDelta(self.rest.signature.pop(block, "")))
+            case Mark.CALL:
+                return self.calls.event(block >> 2, block & 3)
+            case _ if mark >= Mark.LENGTH:
+                return BlockDelta(block, self.rest.piece(block, mark - Mark.LENGTH))
+        return BlockStart(block, self.rest.open(block, KINDS.get(Mark(mark), "")))
 
 
 def _done(turn: Turn, answer: Message) -> TurnDone:
     return TurnDone(
-        iterations=1,
-        hit_max_iterations=False,
+        iterations=turn.iterations,
+        hit_max_iterations=turn.hit_max_iterations,
         incomplete=None if turn.status == Turn.Status.DONE else True,
         cost_micros=turn.cost_micros,
         seq=answer.seq,
@@ -197,11 +262,22 @@ def _opening(turn: Turn, answer: Message, usage: dict[str, Any]) -> dict[str, An
     }
 
 
-def _outline(turn: Turn, answer: Message | None) -> bytes:
+def _outline(turn: Turn, kept: Kept) -> bytes:
     """As it was written; for a turn that came from elsewhere, each block in one piece."""
-    if turn.outline or answer is None:
+    if turn.outline or not kept.answers:
         return bytes(turn.outline)
     plain = Outline()
+    for place, answer in enumerate(kept.answers):
+        if place:
+            plain.add(IterationStart(place + 1))
+        _outline_of(plain, answer)
+    if turn.error_message:
+        plain.add(TurnError(message=""))
+    plain.add(TurnDone(iterations=1, hit_max_iterations=False))
+    return bytes(plain.data)
+
+
+def _outline_of(plain: Outline, answer: Message) -> None:
     plain.add(MessageStart({}))
     for index, block in enumerate(answer.content):
         plain.add(BlockStart(index, block))
@@ -212,18 +288,17 @@ def _outline(turn: Turn, answer: Message | None) -> bytes:
         plain.add(BlockStop(index))
     plain.add(MessageDelta({}, {}))
     plain.add(MessageStop())
-    if turn.error_message:
-        plain.add(TurnError(message=""))
-    plain.add(TurnDone(iterations=1, hit_max_iterations=False))
-    return bytes(plain.data)
 
 
 def _marks(data: bytes) -> Iterator[tuple[int, int]]:
-    """(mark, block) of every event."""
+    """(mark, block) of every event; of one about a call, its number and what was said, four times the one plus the other."""
     block, numbers = 0, _numbers(data)
     for number in numbers:
         if number == Mark.TURN_TO:
             block = next(numbers)
+        elif number == Mark.CALL:
+            said = next(numbers)
+            yield number, next(numbers) * 4 + said
         else:
             yield number, block
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from billing.actions import release
 from chatai.lib import hints
-from threads import branches
+from threads import approvals, branches
 from threads.blocks import text_of
 from threads.models import Message, Thread, Turn
 from threads.outline import Mark
@@ -22,13 +22,14 @@ from threads.refusals import Refused, missing
 if TYPE_CHECKING:
     from accounts.models import User
 
-# Only the first in line: sequence numbers are handed out in the order in which questions were asked.
+# Only the first in line, and not behind one that runs, which may need further numbers: they are handed out in the order in which
+# questions were asked.
 END = """
 WITH turn AS (
     UPDATE threads_turn t SET status = 'stopped', first_seq = th.last_seq + 1, finished_at = now(), changed_at = now(),
         outline = %(outline)s
     FROM threads_thread th
-    WHERE t.id = %(turn)s AND t.status = 'queued' AND th.id = t.thread_id AND NOT EXISTS (
+    WHERE t.id = %(turn)s AND t.status = 'queued' AND th.id = t.thread_id AND th.active_turn_id IS NULL AND NOT EXISTS (
         SELECT 1 FROM threads_turn q WHERE q.thread_id = t.thread_id AND q.status = 'queued' AND q.number < t.number)
     RETURNING t.id, t.thread_id, t.first_seq
 ), messages AS (
@@ -44,10 +45,12 @@ FROM turn WHERE th.id = turn.thread_id
 
 
 def request_stop(turn_id: UUID) -> None:
-    """Ask a running turn to end; for one that is not running there is nothing to do."""
-    running = Turn.objects.filter(pk=turn_id, status=Turn.Status.RUNNING, stop_requested_at=None)
-    if running.update(stop_requested_at=timezone.now()):
+    """Ask a turn to end that runs, or that waits for a person: it runs once more for that. For others there is nothing to do."""
+    now = timezone.now()
+    if Turn.objects.filter(pk=turn_id, status=Turn.Status.RUNNING, stop_requested_at=None).update(stop_requested_at=now):
         transaction.on_commit(lambda: hints.announce("replies", "stop", turn_id))
+    else:
+        approvals.go_on(turn_id, stop_requested_at=now)
 
 
 def end_queued(thread: Thread, turn_id: UUID) -> bool:

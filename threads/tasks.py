@@ -5,7 +5,7 @@ from datetime import timedelta
 from celery import shared_task
 from django.utils import timezone
 
-from threads import cleaning, holds, titles
+from threads import approvals, cleaning, holds, titles
 from threads.models import Thread
 
 LATE = timedelta(seconds=30)
@@ -35,3 +35,8 @@ def clean() -> None:
 @shared_task(name="threads.free_holds")
 def free_holds() -> None:
     holds.free_lost()
+
+
+@shared_task(name="threads.expire_approvals")
+def expire_approvals() -> None:
+    approvals.expire()

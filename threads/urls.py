@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from threads import branch_views, frame_views, list_views, views
+from threads import approval_views, branch_views, file_views, frame_views, list_views, views
 
 urlpatterns: list[URLPattern] = [
     path("", views.home, name="home"),
@@ -18,6 +18,11 @@ urlpatterns: list[URLPattern] = [
     path("c/turns/<uuid:turn_id>/delete", branch_views.delete, name="delete-turn"),
     path("c/turns/<uuid:turn_id>/undo-delete", branch_views.undo_delete, name="undo-delete-turn"),
     path("c/summaries/<uuid:compaction_id>/undo", branch_views.undo_summary, name="undo-summary"),
+    path("c/approvals/<uuid:approval_id>", approval_views.show, name="approval"),
+    path("c/approvals/<uuid:approval_id>/decide", approval_views.decide, name="decide-approval"),
+    path("c/approvals/<uuid:approval_id>/answer", approval_views.answer, name="answer-approval"),
+    path("c/calls/<uuid:turn_id>/<path:tool_use_id>", file_views.tool_call, name="tool-call"),
+    path("c/files/<uuid:file_id>", file_views.stored_file, name="stored-file"),
     path("c/<uuid:thread_id>", views.thread, name="thread"),
     path("c/<uuid:thread_id>/older", views.older, name="older"),
     path("c/<uuid:thread_id>/send", views.send, name="send"),

@@ -25,6 +25,7 @@ from threads.models import Message, Thread, Turn
 from threads.paging import TurnPage, page_of_turns
 from threads.providers import catalog
 from threads.sidebar import sidebar_of, zone_of
+from threads.tool_options import FROM_A_PAGE
 
 SUGGESTIONS = (
     ("compose", "Draft a friendly e-mail", "Draft a short, friendly e-mail that moves tomorrow's meeting to Thursday at ten."),
@@ -136,6 +137,7 @@ def send(request: HttpRequest, thread_id: UUID) -> HttpResponse:
             model=sent["model"] or catalog.default_model(),
             request_id=str(sent["request_id"]),
             create=sent["new"],
+            options=dict(FROM_A_PAGE),
         )
     except actions.Refused as refusal:
         return refuse(request, refusal)
@@ -156,7 +158,11 @@ def stop(request: HttpRequest, thread_id: UUID) -> HttpResponse:
 @person_required
 def message_text(request: HttpRequest, thread_id: UUID, seq: int) -> HttpResponse:
     """What Copy takes: the message as it was written, Markdown and all."""
-    message = Message.objects.for_user(person(request)).filter(thread_id=thread_id, seq=seq).only("content").first()
+    mine = Message.objects.for_user(person(request)).filter(thread_id=thread_id)
+    message = mine.filter(seq=seq).only("content", "role", "turn_id").first()
     if message is None:
         raise Http404
-    return HttpResponse(text_of(message.content), content_type="text/plain; charset=utf-8")
+    # An answer that called tools is several messages, and one to whoever reads it.
+    rows = mine.filter(turn=message.turn_id, role=message.role, seq__lte=seq).order_by("seq").only("content")
+    parts = [text_of(row.content) for row in rows] if message.role == Message.Role.ASSISTANT else [text_of(message.content)]
+    return HttpResponse("\n\n".join(filter(None, parts)), content_type="text/plain; charset=utf-8")

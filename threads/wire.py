@@ -50,8 +50,8 @@ def message_row(message: Message, turn: Turn, end_user_id: str | None) -> dict[s
 
 
 def final_message(message: Message, turn: Turn) -> dict[str, Any]:
-    """The answer of a finished turn, as a call without streaming gets it (decision 8)."""
-    usage = {"input_tokens": 0, "output_tokens": 0, **(message.usage or {})}
+    """The answer of a finished turn, or of one that waits for a person, as a call without streaming gets it (decision 8)."""
+    usage = {"input_tokens": 0, "output_tokens": 0, **(turn.usage if turn.over else message.usage or {})}
     return {
         "id": f"msg_{message.pk.hex}",
         "type": "message",
@@ -65,8 +65,8 @@ def final_message(message: Message, turn: Turn) -> dict[str, Any]:
             "thread_id": str(turn.thread_id),
             "turn_id": str(turn.pk),
             "seq": message.seq,
-            "iterations": 1,
-            "hit_max_iterations": False,
+            "iterations": turn.iterations,
+            "hit_max_iterations": turn.hit_max_iterations,
             "cost_micros": turn.cost_micros,
             "request_id": turn.request_id,
             "status": turn.status,

@@ -82,6 +82,22 @@ def url(name: str, default: str = "", schemes: tuple[str, ...] = ("http", "https
     return value.rstrip("/")
 
 
+def pair(entry: str, name: str) -> tuple[str, str]:
+    """One `host=https://…` of a list called `name`."""
+    host, _, address = entry.partition("=")
+    if not host or not address.startswith(("http://", "https://")):
+        _refuse(name, entry, "a list of host=https://…")
+    return host, address.rstrip("/")
+
+
+def client(entry: str, name: str) -> tuple[str, tuple[str, str]]:
+    """One `vendor:client_id:client_secret` of a list called `name`."""
+    vendor, client_id, secret = (*entry.split(":", 2), "", "")[:3]
+    if not vendor or not client_id:
+        _refuse(name, vendor, "a list of vendor:client_id:client_secret")
+    return vendor, (client_id, secret)
+
+
 def _refuse(name: str, value: str, expected: str) -> NoReturn:
     # The value of a secret must not reach a log, so only short, harmless values are repeated.
     shown = f" ({value[:20]!r})" if not any(word in name for word in ("KEY", "SECRET", "TOKEN", "PASSWORD", "URL")) else ""

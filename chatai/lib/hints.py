@@ -21,7 +21,8 @@ logger = logging.getLogger(__name__)
 Group = Literal["replies", "live"]
 # To "live": `events` of turns; `turns` that started or ended, as "thread/turn"; anything in `threads`; only the `rows` that lists of
 # threads are made of; `sessions` that ended.
-Kind = Literal["work", "stop", "events", "turns", "threads", "rows", "sessions"]
+# To "replies": `work` is queued; turns to `stop`; turns that `resume` after a wait; turns for which `answers` have come.
+Kind = Literal["work", "stop", "resume", "answers", "events", "turns", "threads", "rows", "sessions"]
 
 _loop: asyncio.AbstractEventLoop | None = None
 _pending: dict[tuple[str, str], set[str]] = defaultdict(set)

@@ -59,7 +59,7 @@ function arrived(turn) {
   const { turn: id } = turn.dataset;
   const said = blocks(turn);
   const fresh = heard.has(id) || number(turn) > newest;
-  if (heard.has(id) || (fresh && !running(turn))) for (const block of said.slice(heard.get(id) ?? 0)) announce(block.textContent);
+  if (heard.has(id) || (fresh && !running(turn))) for (const block of said.slice(heard.get(id) ?? 0)) announce(block.dataset.say ?? block.textContent);
   if (running(turn)) {
     heard.set(id, said.length);
     return;
@@ -95,7 +95,7 @@ new MutationObserver((records) => {
       } else if (target.classList?.contains("answer") && node.nodeType === Node.ELEMENT_NODE) {
         const id = target.closest(".turn").dataset.turn;
         heard.set(id, (heard.get(id) ?? 0) + 1);
-        announce(node.textContent);
+        announce(node.dataset.say ?? node.textContent);
       }
     }
   }

@@ -26,7 +26,13 @@ def stack() -> Iterator[Stack]:
         server.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
         server.execute(f"CREATE DATABASE {DATABASE}")
     running = Stack(
-        "api", database_url(DATABASE), settings.REDIS_URL, LEASE_SECONDS="3", PROVIDER_IDLE_TIMEOUT="5", PROVIDER_FIRST_TOKEN_TIMEOUT="4"
+        "api",
+        database_url(DATABASE),
+        settings.REDIS_URL,
+        LEASE_SECONDS="3",
+        PROVIDER_IDLE_TIMEOUT="5",
+        PROVIDER_FIRST_TOKEN_TIMEOUT="4",
+        EGRESS_ALLOW="127.0.0.1",  # servers of the tests, such as an app's webhooks
     )
     try:
         running.migrate()

@@ -3,15 +3,17 @@
 import statistics
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.utils import timezone
 
 from accounts.models import User
 from chatai.api import api
 from tests.api.client import MODEL, Caller
-from threads.models import Thread, Turn
+from threads.models import Approval, Thread, ToolCall, Turn
 
 Callers = Callable[..., Caller]
 
@@ -24,14 +26,23 @@ OWN: dict[str, Any] = {
     "GET /v1/threads/{thread_id}/turns/{turn_id}/events": None,
     "POST /v1/threads/{thread_id}/turns/{turn_id}/stop": {},
     "GET /v1/threads/{thread_id}/events": None,
+    "GET /v1/threads/{thread_id}/approvals": None,
     "GET /v1/files/{file_id}/content": None,
     "DELETE /v1/threads/{thread_id}": None,  # last: it takes the others along
+}
+# The same, with what the owner gets: nobody waits for such a result, and the token is for something else.
+OWN_REFUSED: dict[str, tuple[Any, int]] = {
+    "POST /v1/threads/{thread_id}/tool-results/{tool_use_id}": ({"output": "42"}, 404),
+    "POST /v1/threads/{thread_id}/approvals/{approval_id}": ({"token": "another", "decision": "deny"}, 403),
 }
 # Of the account, for admin keys alone.
 ADMIN: dict[str, Any] = {
     "PATCH /v1/keys/{key_id}": {"max_spend_usd": 1},
     "GET /v1/keys/{key_id}/usage": None,
+    "POST /v1/mcp-servers/{server_id}/refresh": {},
+    "DELETE /v1/mcp-servers/{server_id}": None,
     "DELETE /v1/keys/{key_id}": None,
+    "DELETE /v1/tools/{tool_id}": None,
 }
 # What each caller gets is theirs.
 EACH: dict[str, Any] = {
@@ -40,16 +51,28 @@ EACH: dict[str, Any] = {
     "DELETE /v1/threads/empty": None,
     "DELETE /v1/end-users/{end_user_id}": None,
     "GET /v1/models": None,
+    "POST /v1/connections": {"action": "list"},
+    "POST /v1/tools/search": {"intent": "calculate"},
+    "POST /v1/tools/schemas": {"tools": ["calculator"]},
+    "POST /v1/tools/execute": {"calls": [{"tool": "calculator", "args": {"expression": "6*7"}}]},
 }
-EACH_ADMIN: dict[str, Any] = {"POST /v1/keys": {"name": "mine"}, "GET /v1/keys": None, "GET /v1/usage": None}
-PUBLIC = {"GET /v1/catalog": None}
+EACH_ADMIN: dict[str, Any] = {
+    "POST /v1/keys": {"name": "mine"},
+    "GET /v1/keys": None,
+    "GET /v1/usage": None,
+    "POST /v1/tools": {"name": "mine", "provider": "qlaud-builtin/calculator"},
+    "GET /v1/tools": None,
+    "POST /v1/mcp-servers": {"name": "mine", "catalog_slug": "linear", "auth_mode": "per_user"},
+    "GET /v1/mcp-servers": None,
+}
+PUBLIC = {"GET /v1/catalog": None, "GET /v1/builtins": None, "GET /v1/mcp-catalog": None}
 FILE = {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0xLjQ="}}
 
 
 def test_every_route_is_here() -> None:
     paths = api.get_openapi_schema(path_prefix="/v1/")["paths"]
     routes = {f"{method.upper()} {path}" for path, operations in paths.items() for method in operations}
-    assert routes == {*OWN, *ADMIN, *EACH, *EACH_ADMIN, *PUBLIC}
+    assert routes == {*OWN, *OWN_REFUSED, *ADMIN, *EACH, *EACH_ADMIN, *PUBLIC}
 
 
 @pytest.fixture
@@ -64,8 +87,15 @@ def things(owner: User, caller: Callers) -> tuple[Caller, dict[str, str]]:
     thread_id = maker.thread(end_user_id="somebody")
     sent = maker.send(thread_id, [{"type": "text", "text": "[[tokens=2]]"}, FILE]).json["qlaud"]
     file_id = maker.messages(thread_id)["data"][0]["content"][1]["source"]["file_id"]
-    minted = caller(owner, scope="admin").post("/v1/keys", {"name": "one more"}).json
+    boss = caller(owner, scope="admin")
+    minted = boss.post("/v1/keys", {"name": "one more"}).json
+    tool = boss.post("/v1/tools", {"name": "theirs", "provider": "qlaud-builtin/calculator"}).json
     ids = {"thread_id": thread_id, "turn_id": sent["turn_id"], "file_id": file_id, "key_id": minted["id"], "end_user_id": "somebody"}
+    ids["tool_id"] = tool["id"]
+    ids["server_id"] = boss.post("/v1/mcp-servers", {"name": "theirs", "catalog_slug": "linear", "auth_mode": "per_user"}).json["id"]
+    call = ToolCall.objects.create(turn_id=sent["turn_id"], tool_use_id="toolu_theirs", name="calculator", arguments={})
+    asked = {"arguments": {}, "arguments_digest": bytes(32), "expires_at": timezone.now() + timedelta(hours=1)}
+    ids |= {"tool_use_id": call.tool_use_id, "approval_id": str(Approval.objects.create(call=call, **asked).pk)}
     return maker, ids
 
 
@@ -80,6 +110,8 @@ def test_the_owner_and_an_admin_of_the_account_see_it(things: tuple[Caller, dict
     for who in (caller(owner, scope="admin"), maker):
         for route, body in list(OWN.items())[:-1]:
             assert ask(who, route, ids, body) == 200, route
+        for route, (body, status) in OWN_REFUSED.items():
+            assert ask(who, route, ids, body) == status, route
     assert ask(maker, "DELETE /v1/threads/{thread_id}", ids, None) == 200
 
 
@@ -95,7 +127,7 @@ def test_nobody_else_does_and_nothing_changes(
         "an admin key of another account": caller(account("boss"), scope="admin"),
     }
     for name, who in strangers.items():
-        for route, body in OWN.items():
+        for route, body in (OWN | {route: body for route, (body, _) in OWN_REFUSED.items()}).items():
             method, path = route.split(" ")
             foreign, gone = (who.call(method, path.format(**of), body) for of in (ids, missing))
             assert (foreign.status, foreign.body) == (404, gone.body), f"{name}: {route}"

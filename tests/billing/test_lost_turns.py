@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from psycopg_pool import AsyncConnectionPool
@@ -18,8 +18,10 @@ from threads.models import CatalogModel, Turn
 from threads.providers import catalog
 from threads.providers.base import ModelInfo, Request
 from threads.replies import store
-from threads.replies.journal import Line
-from threads.replies.purse import Purse, TurnLost
+from threads.replies.ending import finish_values
+from threads.replies.journal import Journal, Line
+from threads.replies.purse import Purse
+from threads.replies.scribe import Lost, Scribe
 
 MICROS = 100  # for a token of any kind
 OUTPUT = 300  # tokens that every call may write
@@ -51,13 +53,13 @@ class Process:
     def __init__(self, pool: AsyncConnectionPool[Any], claimed: store.Claimed) -> None:
         self.pool = pool
         self.line = Line(claimed.id, claimed.ring, claimed.epoch)
-        self.purse = Purse(claimed, pool, self.line, self.still_ours)
+        self.purse = Purse(claimed, Scribe(claimed, pool, cast(Journal, self), self.line))
 
-    async def still_ours(self, epoch: int) -> bool:
+    async def renew(self) -> None:
+        """What its journal does."""
         async with self.pool.connection() as one:
             held = await store.renew(one, LEASE, {self.line.turn_id: self.line.epoch})
         self.line.epoch = held.get(self.line.turn_id, self.line.epoch)
-        return self.line.epoch != epoch
 
     async def cover(self, info: ModelInfo, size: int) -> int:
         """Before the call of a conversation of so many characters: the tokens of output that it may ask for."""
@@ -71,25 +73,8 @@ class Process:
         meter.add(MessageDelta({}, {"output_tokens": OUTPUT}))
 
     async def finish(self, turn: Turn) -> bool:
-        values = self.purse.closing("demo", []) | {
-            "turn": turn.pk,
-            "thread": turn.thread_id,
-            "answer": self.purse.claimed.answer_id,
-            "epoch": self.line.epoch,
-            "status": "done",
-            "message_status": "complete",
-            "error_kind": "",
-            "error_message": "",
-            "retry_after": None,
-            "content": "[]",
-            "stop_reason": "end_turn",
-            "usage": store.as_json(self.purse.usage()),
-            "first_token_at": None,
-            "worth_title": False,
-            "indexes": [],
-            "payloads": [],
-            "outline": b"",
-        }
+        values = finish_values("done", None, self.purse.claimed, self.purse, "demo", [], self.line, [], None)
+        values |= {"epoch": self.line.epoch, "stop_reason": "end_turn", "iterations": 1, "hit_max_iterations": False}
         async with self.pool.connection() as one:
             return await store.finish(one, values) is not None
 
@@ -136,7 +121,7 @@ def test_who_lost_the_turn_cannot_change_its_hold(owner: User, turn: Turn, info:
         await lapse(pool)
         second = await take_over(pool)
         assert await second.cover(info, 20_000) == OUTPUT
-        with pytest.raises(TurnLost):
+        with pytest.raises(Lost):
             await first.cover(info, 5000)
         second.call(20_000)
         assert await second.finish(turn)
@@ -154,7 +139,7 @@ def test_who_lost_a_turn_that_is_over_is_told_nothing_of_money(owner: User, turn
         second = await take_over(pool)
         second.call(10)
         assert await second.finish(turn)
-        with pytest.raises(TurnLost):
+        with pytest.raises(Lost):
             await first.cover(info, 5000)
 
     in_processes(work)

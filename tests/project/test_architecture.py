@@ -14,9 +14,16 @@ ROOT: Path = settings.BASE_DIR
 LEVELS = [{"chatai.lib"}, {"accounts"}, {"tools", "billing"}, {"threads"}, {"search"}, {"chatai"}]
 # A vendor's SDK has one home: these files and no other.
 HOMES = {"anthropic": "threads/providers/anthropic", "openai": "threads/providers/openai", "stripe": "billing/payments"}
+HOMES |= {"pydantic_monty": "tools/sandbox"}
 HOMES |= {"sentence_transformers": "search/embedder", "torch": "search/embedder"}
-CLIENTS = {"aiohttp", "http.client", "httpx", "httpx2", "requests", "urllib.request", "urllib3"}
+CLIENTS = {"aiohttp", "http.client", "httpcore2", "httpx", "httpx2", "requests", "urllib.request", "urllib3", "websockets", "mcp"}
 CLIENT_HOMES = ("chatai/lib/http.py", "threads/providers/")
+SOCKETS = {"anyio", "ftplib", "imaplib", "poplib", "smtplib", "socket", "ssl"}
+CONNECTS = {"create_connection", "open_connection", "open_unix_connection", "sock_connect", "start_tls"}
+# The guard itself; services of this machine; the name of this machine.
+SOCKET_HOMES = ("chatai/lib/egress.py", "chatai/lib/http.py", "chatai/lib/embedded.py", "chatai/management/", "threads/replies/runner.py")
+# Clients that are not `fetch`: each connects by what it has from the guard.
+GUARDED = {"tools/mcp_session.py": "GuardedTransport", "tools/smtp.py": "addresses"}
 DOORS = ("views.py", "api.py", "consumers.py", "sse.py", "webhooks.py")
 SCOPED = {"for_user", "for_key", "deleted_of"}
 VAGUE = {"utils", "helpers", "services", "core", "common", "managers"}
@@ -95,9 +102,22 @@ def test_only_the_guarded_client_and_the_providers_speak_http() -> None:
         f"{named(path)}:{line} imports {name}"
         for path, tree in TREES.items()
         for line, name in imports(tree)
-        if within(name, CLIENTS) and not named(path).startswith(CLIENT_HOMES)
+        if within(name, CLIENTS) and not named(path).startswith((*CLIENT_HOMES, *GUARDED))
     ]
     assert wrong == []
+
+
+def test_nothing_connects_past_the_guard() -> None:
+    wrong = []
+    for path, tree in TREES.items():
+        if named(path).startswith((*SOCKET_HOMES, *CLIENT_HOMES, *GUARDED)):
+            continue
+        wrong += [f"{named(path)}:{line} imports {name}" for line, name in imports(tree) if within(name, SOCKETS)]
+        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr in CONNECTS]
+        wrong += [f"{named(path)}:{call.lineno} uses {call.attr}" for call in calls]
+    assert wrong == []
+    for home, guard in GUARDED.items():
+        assert guard in (ROOT / home).read_text(), f"{home} does not go through the guard"
 
 
 def test_only_the_markdown_module_declares_text_safe() -> None:

@@ -27,6 +27,7 @@ BAD: dict[str, dict[str, Any]] = {
     "chatai.E006": {"FILES_STORAGE": "disk", "EPHEMERAL_DISK": True},
     "chatai.E007": {"TOP_UP_AMOUNTS_USD": ["10", "-5"]},
     "chatai.E008": {"BILLING_PLANS": ["Monthly:price_1abc"]},
+    "chatai.E009": {"EGRESS_ALLOW": ["db.internal", "10.0.0.1/8"]},
     "chatai.E010": {"SECRET_KEY": "insecure-default-for-laptops-only-set-SECRET_KEY-in-production"},
     "chatai.E011": {"ALLOWED_HOSTS": ["*"]},
     "chatai.E012": {"WEBSOCKET_ORIGINS": ["https://chat.example.com", "*"]},

@@ -85,7 +85,6 @@ async def request_of(turn_id: UUID, task_model: Any = None) -> Request:
 
 
 async def _claimed(one: psycopg.AsyncConnection[Any], turn_id: UUID) -> store.Claimed:
-    found = store.HELD.format(recent="NULL::json", hold="billing_reservation")
-    statement = f"WITH held AS (SELECT * FROM threads_turn WHERE id = %(turn)s) SELECT {found}"
+    statement = f"WITH held AS (SELECT * FROM threads_turn WHERE id = %(turn)s) SELECT {store.AGAIN.format(hold='billing_reservation')}"
     (claimed,) = await store._held(one, statement, turn=turn_id)
     return claimed

@@ -16,7 +16,7 @@ from chatai.lib.admin import CappedPaginator
 from tests.threads.histories import STATES, conversation
 from threads.models import CatalogModel, Message, Runner, Thread, Turn, TurnEvent
 
-MODELS = ("thread", "turn", "message", "catalogmodel", "runner")
+MODELS = ("thread", "turn", "message", "toolcall", "catalogmodel", "runner")
 
 
 @pytest.fixture
@@ -229,12 +229,20 @@ def test_strangers_and_staff_without_permission_see_nothing(
     assert not LogEntry.objects.exists()
 
 
-def test_staff_who_may_view_turns_read_traces_and_nothing_else(client_of: Callable[[User], Client], member: User, thread: Thread) -> None:
+def test_staff_who_may_view_turns_list_them_and_read_them_only_with_the_permission_to_read(
+    client_of: Callable[[User], Client], member: User, thread: Thread
+) -> None:
     member.is_staff = True
     member.save(update_fields=["is_staff"])
     member.user_permissions.add(Permission.objects.get(codename="view_turn"))
+    address = reverse("admin:threads_turn_change", args=[turn_in(thread, "done").pk])
+    page(client_of(member), "threads_turn_changelist")
+    assert client_of(member).get(address).status_code == 403
+    assert not LogEntry.objects.exists()
+    member.user_permissions.add(Permission.objects.get(codename="read_conversations"))
     client = client_of(member)
-    page(client, "threads_turn_change", turn_in(thread, "done").pk)
+    assert client.get(address).status_code == 200
+    assert LogEntry.objects.get().change_message.startswith("Read turn ")
     assert client.get(reverse("admin:threads_message_changelist")).status_code == 403
 
 

@@ -20,7 +20,7 @@ from tests.running import World
 from tests.threads.dialogue import answer, ask, begin, path, request_of, say, texts
 from threads import actions, attachments, cleaning, compaction, load, removal
 from threads.models import Compaction, Message, StoredFile, Thread, Turn
-from threads.outline import told_again
+from threads.outline import Kept, told_again
 from threads.providers import catalog
 
 ClientOf = Callable[[User], Client]
@@ -155,8 +155,8 @@ def test_a_fork_keeps_the_files_of_what_it_copied(owner: User, thread: Thread, c
 def test_a_copied_answer_is_told_again_as_the_original_was(owner: User, thread: Thread, client_of: ClientOf) -> None:
     new_id = uuid4()
     client_of(owner).post(door(turn_of(thread, 1), "fork"), {"request_id": new_id})
-    copies = [(turn, Message.objects.get(turn=turn, role="assistant")) for turn in (turn_of(thread, 1), Turn.objects.get(thread=new_id))]
-    original, copy = (told_again(*one) for one in copies)
+    copies = [turn_of(thread, 1), Turn.objects.get(thread=new_id)]
+    original, copy = (told_again(turn, Kept([Message.objects.get(turn=turn, role="assistant")])) for turn in copies)
     assert len(original) == len(copy)
     assert original[1:-1] == copy[1:-1]
 

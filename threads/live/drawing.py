@@ -26,7 +26,9 @@ def drawing(seen: Seen, live: Mapping[UUID, Growing]) -> Callable[[], str]:
             if not turn.on_path:  # taken back, or another version is read now
                 html = str(frames.withdrawn(turn))
             else:
-                html = str(frames.section(frames.turn_view(turn, seen.messages, growing, seen.label, seen.siblings, seen.summary)))
+                html = str(
+                    frames.section(frames.turn_view(turn, seen.messages, growing, seen.label, seen.siblings, seen.summary, seen.calls))
+                )
             drawn = (version, html)
         return drawn[1]
 

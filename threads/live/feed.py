@@ -12,7 +12,8 @@ import psycopg
 from django.db.models import Model
 
 from chatai.lib.postgres import array
-from threads.models import Compaction, Message, Thread, Turn
+from threads.models import Approval, Compaction, Message, Thread, ToolCall, Turn
+from threads.outline import Kept
 
 
 def fields(model: type[Model], names: str) -> tuple[str, ...]:
@@ -29,10 +30,13 @@ THREAD = fields(Thread, "id user_id title active_turn_id last_seq read_seq pinne
 TURN = fields(
     Turn,
     """id thread_id number request_id model status ring error_kind error_message usage parent_id on_path first_seq cost_micros
-    created_at changed_at started_at finished_at""",
+    iterations created_at changed_at started_at finished_at""",
 )
 MESSAGE = fields(Message, "id thread_id turn_id seq role content status model usage cost_micros rating created_at")
-OUTLINED, REASONED = fields(Turn, " ".join((*TURN, "outline", "retry_after"))), fields(Message, " ".join((*MESSAGE, "stop_reason")))
+OUTLINED = fields(Turn, " ".join((*TURN, "outline", "retry_after", "hit_max_iterations")))
+REASONED = fields(Message, " ".join((*MESSAGE, "stop_reason")))
+CALL = fields(ToolCall, "id turn_id parent_id tool_use_id name result error_kind blocks started_at finished_at")
+ASKED = fields(Approval, "id call_id kind state decision arguments question expires_at")
 
 THREADS_BY_ID = f"SELECT {columns('h', THREAD)} FROM threads_thread h WHERE h.id = ANY(%(ids)s::uuid[])"
 THREADS_SINCE = f"""
@@ -65,7 +69,10 @@ SELECT {columns("t", TURN)}, {columns("h", THREAD)}, coalesce(c.label, t.model),
         SELECT 1 FROM threads_compaction n JOIN threads_message l ON l.thread_id = n.thread_id AND l.seq = n.through_seq AND l.on_path
         WHERE n.thread_id = c.thread_id AND n.undone_at IS NULL AND n.through_seq > c.through_seq)
     LIMIT 1
-)"""
+), CASE WHEN t.iterations > 1 THEN (
+    SELECT json_object_agg(k.tool_use_id, json_build_array(k.status, k.error_kind, k.started_at, k.finished_at))
+    FROM threads_toolcall k WHERE k.turn_id = t.id AND k.parent_id IS NULL
+) END"""
 TURNS_BY_ID = f"""{SEEN}
 FROM threads_turn t JOIN threads_thread h ON h.id = t.thread_id LEFT JOIN threads_catalogmodel c ON c.slug = t.model
 WHERE t.id = ANY(%(ids)s::uuid[]) ORDER BY t.number
@@ -99,6 +106,15 @@ WHERE t.id = %(turn)s AND h.deleted_at IS NULL
 ANSWER = f"""
 SELECT {columns("m", REASONED)} FROM threads_message m
 WHERE m.turn_id = %(turn)s AND m.role = 'assistant' ORDER BY m.seq DESC LIMIT 1
+"""
+ROWS = f"""
+SELECT {columns("m", REASONED)} FROM threads_message m
+WHERE m.turn_id = %(turn)s AND m.seq > %(first)s ORDER BY m.seq
+"""
+CALLS = f"SELECT {columns('c', CALL)} FROM threads_toolcall c WHERE c.turn_id = %(turn)s ORDER BY c.position"
+APPROVALS = f"""
+SELECT {columns("a", ASKED)} FROM threads_approval a JOIN threads_toolcall c ON c.id = a.call_id
+WHERE c.turn_id = %(turn)s ORDER BY a.created_at, a.id
 """
 NEWEST_EVENT = "SELECT index FROM threads_turnevent WHERE ring = %(ring)s AND turn_id = %(turn)s ORDER BY index DESC LIMIT 1"
 EVENTS = """
@@ -135,6 +151,7 @@ class Seen:
     siblings: list[UUID]  # its versions, itself included, in the order they were asked
     messages: list[Message]
     summary: Compaction | None  # in force, when it ends with this turn
+    calls: dict[str, ToolCall]  # what a card shows of each, by its id; of turns that went on after them
 
 
 class Feed:
@@ -213,6 +230,15 @@ class Feed:
         rows = await self._rows(ANSWER, {"turn": turn_id})
         return Message.from_db("default", REASONED, rows[0]) if rows else None
 
+    async def kept(self, turn: Turn) -> Kept:
+        """What is stored of a turn behind its question."""
+        values = {"turn": turn.pk, "first": turn.first_seq}
+        kept = Kept([Message.from_db("default", REASONED, row) for row in await self._rows(ROWS, values)])
+        if any(block["type"] == "tool_use" for answer in kept.answers for block in answer.content):
+            kept.calls = [ToolCall.from_db("default", CALL, row) for row in await self._rows(CALLS, values)]
+            kept.approvals = [Approval.from_db("default", ASKED, row) for row in await self._rows(APPROVALS, values)]
+        return kept
+
     async def newest_event(self, ring: int, turn_id: UUID) -> int | None:
         """Index of the last event in the turn's journal; None when it was emptied."""
         rows = await self._rows(NEWEST_EVENT, {"ring": ring, "turn": turn_id})
@@ -231,7 +257,7 @@ def _thread(row: tuple[Any, ...]) -> Thread:
 
 def _seen(row: tuple[Any, ...]) -> Seen:
     turn, thread = row[: len(TURN)], row[len(TURN) : len(TURN) + len(THREAD)]
-    label, siblings, messages, summary = row[len(TURN) + len(THREAD) :]
+    label, siblings, messages, summary, calls = row[len(TURN) + len(THREAD) :]
     found = Turn.from_db("default", TURN, turn)
     return Seen(
         turn=found,
@@ -240,7 +266,14 @@ def _seen(row: tuple[Any, ...]) -> Seen:
         siblings=siblings or [found.id],
         messages=[_message(one) for one in messages or ()],
         summary=Compaction(**summary) if summary else None,
+        calls={tool_use_id: _call(one) for tool_use_id, one in (calls or {}).items()},
     )
+
+
+def _call(row: list[Any]) -> ToolCall:
+    status, error_kind, started_at, finished_at = row
+    times = {"started_at": started_at, "finished_at": finished_at}
+    return ToolCall(status=status, error_kind=error_kind, **{name: at and datetime.fromisoformat(at) for name, at in times.items()})
 
 
 def _message(row: list[Any]) -> Message:

@@ -15,14 +15,17 @@ from django.utils.safestring import SafeString
 
 from threads import markdown
 from threads.blocks import Block, text_of
-from threads.live.growing import NOTHING, Growing, partial, thinking_html, tool_use_html
-from threads.models import Compaction, Message, Thread, Turn, TurnEvent
+from threads.live import cards
+from threads.live.growing import NOTHING, Growing, partial, thinking_html
+from threads.models import Compaction, Message, Thread, ToolCall, Turn, TurnEvent
 from threads.providers.catalog import model_info
 from threads.templatetags.chats import thread_link
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+NO_CALLS: Mapping[str, cards.Row] = {}
+CALL_FIELDS = ("status", "started_at", "finished_at", "error_kind")  # what a card takes from the row of its call
 Siblings = dict[tuple[UUID, UUID | None], list[UUID]]  # (thread, parent) → its turns
 
 # What the person can do about it, by kind of error.
@@ -99,13 +102,13 @@ def turn_view(
     label: str | None = None,
     siblings: Sequence[UUID] = (),
     summary: Compaction | None = None,
+    calls: Mapping[str, cards.Row] = NO_CALLS,
 ) -> TurnView:
     """`messages` of `turn` in order; `growing` brings what a running turn has so far; `siblings` are itself and its other versions;
-    `summary` is the one in force when it ends with this turn."""
+    `summary` is the one in force when it ends with this turn; `calls` by their ids bring what the messages do not say of them."""
     label = label_of(turn.model) if label is None else label
-    queued = turn.status == Turn.Status.QUEUED
     place = siblings.index(turn.id) if turn.id in siblings else 0
-    rows = [_row(turn, message, growing, label) for message in messages if message.role == Message.Role.USER or not queued]
+    rows = _rows(turn, list(messages), growing, label, calls)
     return TurnView(
         id=turn.id,
         dom_id=dom_id(turn),
@@ -133,49 +136,92 @@ def _error_action(turn: Turn) -> str:
     return RETRY if turn.status == Turn.Status.FAILED else ""
 
 
-def _row(turn: Turn, message: Message, growing: Growing | None, label: str) -> Row:
-    asked = message.role == Message.Role.USER
-    streaming = message.status == Message.Status.STREAMING
-    live = growing if streaming else None
-    if live is not None:
-        html, open_html = live.html, live.open_html
-    else:
-        html, open_html = (question_html if asked else answer_html)(message.content), NOTHING
-    seconds = (turn.finished_at - turn.started_at).total_seconds() if turn.finished_at and turn.started_at else None
+def _rows(turn: Turn, messages: list[Message], growing: Growing | None, label: str, calls: Mapping[str, cards.Row]) -> list[Row]:
+    """The question, and everything that was answered to it as one: between two texts of an answer stand the calls it made."""
+    questions = [message for message in messages if message.role == Message.Role.USER and not _only_results(message)]
+    answers = [message for message in messages if message.role == Message.Role.ASSISTANT]
+    rows = [_question_row(turn, message) for message in questions]
+    if answers and turn.status != Turn.Status.QUEUED:
+        rows.append(_answer_row(turn, messages, answers, growing, label, calls))
+    return rows
+
+
+def _only_results(message: Message) -> bool:
+    return bool(message.content) and all(block.get("type") == "tool_result" for block in message.content)
+
+
+def _question_row(turn: Turn, message: Message) -> Row:
     return Row(
         id=message.id,
         seq=message.seq,
         role=message.role,
-        status="queued" if asked and turn.status == Turn.Status.QUEUED else message.status,
-        html=html,
-        open_html=open_html,
+        status="queued" if turn.status == Turn.Status.QUEUED else message.status,
+        html=question_html(message.content),
+        open_html=NOTHING,
         text=text_of(message.content),
-        model_label="" if asked else label,
+        model_label="",
         created_at=message.created_at,
         usage=message.usage or {},
         cost_micros=message.cost_micros,
-        seconds=None if asked else seconds,
+        seconds=None,
         rating=message.rating,
     )
+
+
+def _answer_row(
+    turn: Turn, messages: list[Message], answers: list[Message], growing: Growing | None, label: str, calls: Mapping[str, cards.Row]
+) -> Row:
+    last = answers[-1]
+    live = growing if not turn.over else None
+    if live is not None:
+        html, open_html = live.html, live.open_html
+    else:
+        results = {block["tool_use_id"]: block for row in messages for block in row.content if block.get("type") == "tool_result"}
+        html, open_html = markdown.join(_answer_html(turn, row.content, results, calls) for row in answers), NOTHING
+    seconds = (turn.finished_at - turn.started_at).total_seconds() if turn.finished_at and turn.started_at else None
+    return Row(
+        id=last.id,
+        seq=last.seq,
+        role=last.role,
+        status=last.status if live is None else "streaming",
+        html=html,
+        open_html=open_html,
+        text="\n\n".join(filter(None, (text_of(row.content) for row in answers))),
+        model_label=label,
+        created_at=last.created_at,
+        usage=_summed(answers),
+        cost_micros=sum(row.cost_micros for row in answers),
+        seconds=seconds,
+        rating=last.rating,
+    )
+
+
+def _summed(answers: list[Message]) -> dict[str, Any]:
+    usage: dict[str, Any] = {}
+    for row in answers:
+        for name, value in (row.usage or {}).items():
+            usage[name] = 1 if name == "estimated" else usage.get(name, 0) + value
+    return usage
 
 
 def question_html(blocks: list[Block]) -> SafeString:
     return markdown.join(markdown.render_plain(block["text"]) for block in blocks if block.get("type") == "text")
 
 
-def answer_html(blocks: list[Block]) -> SafeString:
-    """All blocks of a finished answer."""
-    return markdown.join(map(_block_html, blocks))
+def _answer_html(turn: Turn, blocks: list[Block], results: Mapping[str, Block], calls: Mapping[str, cards.Row]) -> SafeString:
+    """All blocks of one message of a turn that nothing is written to now."""
+    return markdown.join(_block_html(turn, block, results, calls) for block in blocks)
 
 
-def _block_html(block: Block) -> SafeString:
+def _block_html(turn: Turn, block: Block, results: Mapping[str, Block], calls: Mapping[str, cards.Row]) -> SafeString:
     match block.get("type"):
         case "text":
             return markdown.render(block["text"])
         case "thinking" if block.get("thinking"):
             return thinking_html(block["thinking"])
         case "tool_use":
-            return tool_use_html(block)
+            row = calls.get(block["id"])
+            return cards.draw(cards.of_block(turn.id, block, results.get(block["id"]), row, over=turn.over))
     return NOTHING
 
 
@@ -186,7 +232,7 @@ def turn_views(turns: Iterable[Turn], summary: Compaction | None = None, sibling
     messages: dict[UUID, list[Message]] = defaultdict(list)
     for message in Message.objects.filter(turn__in=turns).order_by("seq", "role"):
         messages[message.turn_id].append(message)
-    running = {turn.id: Growing(turn.id, turn.ring) for turn in turns if turn.status == Turn.Status.RUNNING and turn.ring is not None}
+    running = {turn.id: Growing(turn.id, turn.ring) for turn in turns if turn.live and turn.ring is not None}
     if running:
         payloads: dict[UUID, list[str]] = defaultdict(list)
         rings = {growing.ring for growing in running.values()}
@@ -195,13 +241,24 @@ def turn_views(turns: Iterable[Turn], summary: Compaction | None = None, sibling
         for turn_id, growing in running.items():
             growing.feed(payloads[turn_id])
     siblings = siblings_of(turns) if siblings is None else siblings
+    calls = _calls_of([turn for turn in turns if turn.iterations > 1])
     views = []
     for turn in turns:
         rows = _question_first(messages[turn.id])
         ends_here = summary is not None and any(message.seq == summary.through_seq for message in rows)
         versions = siblings[turn.thread_id, turn.parent_id]
-        views.append(turn_view(turn, rows, running.get(turn.id), siblings=versions, summary=summary if ends_here else None))
+        ending = summary if ends_here else None
+        views.append(turn_view(turn, rows, running.get(turn.id), siblings=versions, summary=ending, calls=calls.get(turn.id, NO_CALLS)))
     return views
+
+
+def _calls_of(turns: Sequence[Turn]) -> dict[UUID, dict[str, cards.Row]]:
+    """By turn and id; asks the database only when there are such turns."""
+    found: dict[UUID, dict[str, cards.Row]] = defaultdict(dict)
+    if turns:
+        for call in ToolCall.objects.filter(turn__in=turns, parent=None).only("turn_id", "tool_use_id", *CALL_FIELDS):
+            found[call.turn_id][call.tool_use_id] = call
+    return found
 
 
 def siblings_of(turns: Sequence[Turn]) -> Siblings:

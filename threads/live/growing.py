@@ -15,7 +15,22 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from threads import markdown
-from threads.blocks import Block, BlockDelta, BlockStart, BlockStop, Partial, TextDelta, ThinkingDelta, TurnDone, load_event
+from threads.blocks import (
+    ApprovalRequired,
+    ApprovalResolved,
+    BlockDelta,
+    BlockStart,
+    BlockStop,
+    IterationStart,
+    Partial,
+    TextDelta,
+    ThinkingDelta,
+    ToolDone,
+    ToolStart,
+    TurnDone,
+    load_event,
+)
+from threads.live.live_cards import LiveCard, LiveCards
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -31,6 +46,7 @@ class Place:
     pieces: int = 0
     block: int = -1
     shown: int = -1  # characters of a block that grows by text, else the version of its HTML
+    changes: int = 0  # of cards
 
 
 @dataclass(slots=True)
@@ -56,7 +72,8 @@ class Growing:
         self.next_index = 0  # of the next journal event to read
         self.ended = False
         self.version = 0  # of what there is to see
-        self.pieces: list[SafeString] = []
+        self.pieces: list[SafeString | LiveCard] = []
+        self.cards = LiveCards(turn_id)
         self.open: Open | None = None
         self._partial = Partial()
         self._kind = ""  # of the content block at the end
@@ -77,6 +94,10 @@ class Growing:
                     self._text = [block.get("text") or block.get("thinking") or ""]
                 case BlockStop(index):
                     self._close(index)
+                case IterationStart():
+                    self._partial = Partial()
+                case ToolStart() | ToolDone() | ApprovalRequired() | ApprovalResolved():
+                    self.cards.take(event)
                 case TurnDone():
                     self.ended = True
         self.next_index += len(payloads)
@@ -87,7 +108,7 @@ class Growing:
     def _close(self, index: int) -> None:
         text = "".join(self._text)
         if self._kind == "tool_use":
-            self._finish(tool_use_html(self._partial.content()[-1]))
+            self._finish(self.cards.add(self._partial.content()[-1]))
         elif text.strip():
             self._finish(thinking_html(text) if self._kind == "thinking" else markdown.render(text))
         self._kind, self._text, self.open = "", [], None
@@ -113,8 +134,8 @@ class Growing:
         else:
             self._show(text, markdown.render, grows=False)
 
-    def _finish(self, html: SafeString) -> None:
-        self.pieces.append(html)
+    def _finish(self, piece: SafeString | LiveCard) -> None:
+        self.pieces.append(piece)
         self.open = None
 
     def _show(self, source: str, draw: Callable[[str], SafeString], grows: bool) -> None:
@@ -130,7 +151,7 @@ class Growing:
 
     @property
     def html(self) -> SafeString:
-        return markdown.join(self.pieces)
+        return _drawn(self.pieces)
 
     @property
     def open_html(self) -> SafeString:
@@ -139,9 +160,10 @@ class Growing:
     @property
     def place(self) -> Place:
         """Where a page is that was just drawn from `html` and `open_html`."""
+        pieces, changes = len(self.pieces), len(self.cards.changes)
         if self.open is None:
-            return Place(len(self.pieces))
-        return Place(len(self.pieces), self.open.block, len(self.open.source) if self.open.grows else self.version)
+            return Place(pieces, changes=changes)
+        return Place(pieces, self.open.block, len(self.open.source) if self.open.grows else self.version, changes)
 
     def step(self, place: Place) -> tuple[str, Place]:
         """The partials that bring a page from `place` to now (empty when it is there), and where it is then."""
@@ -151,9 +173,11 @@ class Growing:
 
     def _increment(self, place: Place) -> str:
         target = f"#open-{self.turn_id}"
-        parts = []
+        shown = {card for card in self.pieces[: place.pieces] if isinstance(card, LiveCard)}
+        changed = dict.fromkeys(card for card in self.cards.changes[place.changes :] if card in shown)
+        parts = [partial(f"#{card.id}", "outerMorph", card.html) for card in changed]
         if place.pieces < len(self.pieces):
-            parts.append(partial(target, "beforebegin", markdown.join(self.pieces[place.pieces :])))
+            parts.append(partial(target, "beforebegin", _drawn(self.pieces[place.pieces :])))
         if self.open is None:
             if place.block != -1:
                 parts.append(partial(target, "innerHTML", NOTHING))
@@ -175,5 +199,5 @@ def thinking_html(text: str, element_id: str = "") -> SafeString:
     return render_to_string("threads/_thinking.html", {"text": text, "element_id": element_id})
 
 
-def tool_use_html(block: Block) -> SafeString:
-    return render_to_string("threads/_tool_use.html", {"block": block})
+def _drawn(pieces: list[SafeString | LiveCard]) -> SafeString:
+    return markdown.join(piece.html if isinstance(piece, LiveCard) else piece for piece in pieces)

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from threads.models import Message, Turn, TurnEvent
-from threads.outline import last_index
+from threads.outline import Kept, last_index
 from threads.refusals import Refused
 
 if TYPE_CHECKING:
@@ -42,4 +42,4 @@ def _newest(turn: Turn) -> int:
             return newest
     if not turn.over:
         return -1
-    return last_index(turn, Message.objects.filter(turn=turn, role=Message.Role.ASSISTANT).order_by("-seq").first())
+    return last_index(turn, Kept(list(Message.objects.filter(turn=turn, seq__gt=turn.first_seq).order_by("seq"))))

@@ -124,8 +124,8 @@ async def _left(turn: Turn, after: int) -> list[tuple[int, str]] | None:
         newest = await feed.newest_event(turn.ring, turn.pk) if turn.ring is not None else None  # stopped before it ran
         if newest is not None:
             return [] if after >= newest else None
-        answer = await feed.answer(turn.pk)
-    return list(enumerate(told_again(turn, answer)))[after + 1 :]
+        kept = await feed.kept(turn)
+    return list(enumerate(told_again(turn, kept)))[after + 1 :]
 
 
 async def look(turn_id: UUID) -> Turn:
@@ -150,6 +150,11 @@ async def _moved(before: Turn) -> Turn:
     return await _until(
         lambda turn: turn.status != Turn.Status.QUEUED or 0 < turn.ahead != before.ahead, before.pk, before.thread_id, KEEP_ALIVE
     )
+
+
+async def settled(turn_id: UUID, thread_id: UUID, patience: float) -> Turn:
+    """The turn once nothing more comes by itself, or as it is after `patience` seconds. Raises TurnGone."""
+    return await _until(lambda turn: turn.settled, turn_id, thread_id, patience)
 
 
 async def finished(turn_id: UUID, thread_id: UUID, patience: float) -> Turn:

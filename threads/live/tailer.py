@@ -23,7 +23,7 @@ from threads.live.feed import Feed, Reader, Seen
 from threads.live.growing import Growing
 from threads.live.news import News
 from threads.live.watcher import Watcher
-from threads.models import Thread, Turn
+from threads.models import Thread
 
 logger = logging.getLogger(__name__)
 
@@ -255,10 +255,10 @@ class Tailer:
         for turn in (one.turn for one in fresh):
             if everyone:
                 self.seen[turn.thread_id][turn.id] = turn.changed_at
-            if turn.status == Turn.Status.RUNNING and turn.ring is not None:
+            if turn.live and turn.ring is not None:
                 self.running[turn.thread_id].add(turn.id)
                 self.thread_of[turn.id] = turn.thread_id
-                self.growing.setdefault(turn.id, Growing(turn.id, turn.ring))
+                self.growing.setdefault(turn.id, Growing(turn.id, turn.ring)).ring = turn.ring  # it moves while a person is waited for
             else:
                 self.running[turn.thread_id].discard(turn.id)
                 self._no_longer_growing(turn.id)

@@ -20,10 +20,13 @@ SPACE_EVERY = 15.0  # and cut a reply that is silent for 55: white space before 
 
 
 async def whole_answer(turn_id: UUID, thread_id: UUID) -> HttpResponseBase:
-    """Waits for the end of the turn. Past FIRST_BYTE the status is 200 already, and a failure shows in the body alone."""
+    """Waits for the end of the turn, or until it waits for a person.
+
+    Past FIRST_BYTE the status is 200 already, and a failure shows in the body alone.
+    """
     try:
-        turn = await sse.finished(turn_id, thread_id, FIRST_BYTE)
-        response = await _outcome(turn) if turn.over else StreamingHttpResponse(_late(turn), content_type="application/json")
+        turn = await sse.settled(turn_id, thread_id, FIRST_BYTE)
+        response = await _outcome(turn) if turn.settled else StreamingHttpResponse(_late(turn), content_type="application/json")
     except sse.TurnGone:
         return deleted()
     for name, value in sse.turn_headers(turn).items():
@@ -33,9 +36,9 @@ async def whole_answer(turn_id: UUID, thread_id: UUID) -> HttpResponseBase:
 
 async def _late(turn: Turn) -> AsyncIterator[bytes]:
     try:
-        while not turn.over:
+        while not turn.settled:
             yield b" "
-            turn = await sse.finished(turn.pk, turn.thread_id, SPACE_EVERY)
+            turn = await sse.settled(turn.pk, turn.thread_id, SPACE_EVERY)
         yield (await _outcome(turn)).content
     except sse.TurnGone:
         yield deleted().content

@@ -20,6 +20,7 @@ from threads.providers.history import Message, ToolNames, prepared, result_text
 from threads.providers.wire import MAX_CONNECTIONS, Keys, Payloads, clean_json, with_retries
 
 VENDOR = Vendor("Anthropic", "ANTHROPIC_API_KEY")
+GONE = "Was used earlier in this conversation and is not available now."
 OPTIONS = ("temperature", "top_p", "top_k", "stop_sequences", "thinking", "tool_choice", "output_config", "metadata", "service_tier")
 TEXT_KEYS = ("type", "text", "cache_control", "citations")
 
@@ -172,6 +173,10 @@ def request_body(request: Request, names: ToolNames) -> dict[str, Any]:
     if request.tools:
         body["tools"] = [_cached_briefly({**tool, "name": names.encode(tool["name"])}) for tool in request.tools]
     body.update({name: request.options[name] for name in OPTIONS if name in request.options})
+    if not request.tools and (used := _used(messages)):
+        # The API refuses calls in a history whose tools it is not told of; these are not to be called again.
+        body["tools"] = [{"name": name, "description": GONE, "input_schema": {"type": "object"}} for name in used]
+        body["tool_choice"] = {"type": "none"}
     if messages and messages[-1]["role"] == "assistant":
         body.pop("thinking", None)  # a started answer cannot be thought about; the API refuses both together
     return body
@@ -184,6 +189,12 @@ def translate(messages: list[Message], model: ModelInfo, names: ToolNames) -> li
         last = out[-1]["content"][-1]
         out[-1]["content"][-1] = {**last, "text": last["text"].rstrip()}  # the API refuses white space there
     return out
+
+
+def _used(messages: list[Message]) -> list[str]:
+    """Names of the tools that were called before."""
+    calls = (block for message in messages for block in message["content"] if block["type"] == "tool_use")
+    return sorted({block["name"] for block in calls})
 
 
 def _block(block: Block, model: ModelInfo, names: ToolNames) -> Block | None:

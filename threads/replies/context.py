@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,13 +16,14 @@ from billing.side_calls import SideCall
 from chatai.lib import hints
 from chatai.lib.ids import uuid7
 from threads import compaction, history
-from threads.attachments import inline
+from threads.attachments import has_files, inline
 from threads.blocks import Partial, dump_json, text_of
 from threads.compaction import HistoryRow
 from threads.providers.base import ModelInfo, Provider, ProviderError, Request, most_output
 from threads.replies import store
 from threads.replies.meter import CHARS_PER_TOKEN, Meter
 from threads.replies.purse import reserve_side_call, settle_side_call
+from threads.replies.toolbox import OURS
 
 logger = logging.getLogger(__name__)
 
@@ -37,9 +38,9 @@ class Context:
     pool: AsyncConnectionPool[Any]
     task_model: TaskModel
 
-    async def request(self, claimed: store.Claimed, info: ModelInfo, partial: Partial) -> Request:
-        """The call for this turn; a partial answer of an earlier attempt goes along to be continued."""
-        options = dict(claimed.options)
+    async def request(self, claimed: store.Claimed, info: ModelInfo, partial: Partial, tools: Sequence[dict[str, Any]] = ()) -> Request:
+        """The next call for this turn; a partial answer of an earlier attempt goes along to be continued."""
+        options = {name: value for name, value in claimed.options.items() if name not in OURS}
         max_tokens = most_output(info, options)
         options.pop("max_tokens", None)
         system = history.system_prompt(claimed.instructions, options.pop("system", None))
@@ -48,11 +49,11 @@ class Context:
         messages = history.build(newest_first, info, max_tokens)
         if summary:
             messages.insert(0, compaction.as_message(summary))
-        if any(block["type"] in ("image", "document") for message in messages for block in message["content"]):
+        if any(has_files(message["content"]) for message in messages):
             messages = await database_sync_to_async(_with_files)(messages)
         if partial.shown:
             messages.append({"role": "assistant", "content": partial.content()})
-        return Request(model=info, messages=messages, max_tokens=max_tokens, system=system, options=options)
+        return Request(model=info, messages=messages, max_tokens=max_tokens, system=system, tools=list(tools), options=options)
 
     async def _history(self, claimed: store.Claimed, room: int) -> tuple[str, list[HistoryRow]]:
         """The summary in force and the rows behind its cutoff, oldest first; made shorter when they near `room`."""
@@ -61,7 +62,7 @@ class Context:
             claimed.recent = None  # kept for no longer than it is needed
         else:
             found = await store.patiently(
-                self.pool, lambda connection: store.history(connection, claimed.thread_id, claimed.first_seq, history.MOST_ROWS)
+                self.pool, lambda connection: store.history(connection, claimed.thread_id, claimed.answer_seq - 1, history.MOST_ROWS)
             )
         rows = [HistoryRow(*row) for row in found.rows]
         cut = None if found.undone or not claimed.side_calls else compaction.cutoff(rows, room)

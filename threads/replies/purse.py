@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,41 +11,38 @@ from psycopg_pool import AsyncConnectionPool
 
 from billing import estimate
 from billing.gates import Grant
-from billing.pricing import cost_micros
+from billing.pricing import exact_micros, rounded_up
 from billing.side_calls import SideCall, capped, line_values, reserve_values, settle_values
 from billing.statements import RESERVE, SETTLE
 from billing.versions import version_id
-from threads.blocks import Event, Other
+from threads.blocks import BlockDelta, BlockStart, Event, IterationStart, MessageDelta, MessageStart, Other
 from threads.providers.base import ProviderError
 from threads.replies import store
 from threads.replies.meter import CHARS_PER_TOKEN, Meter, total
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from threads.providers.base import Request
-    from threads.replies.journal import Line
+    from threads.replies.scribe import Scribe
+    from tools.values import Caller, Tool
 
-
-class TurnLost(Exception):  # noqa: N818 - no fault: the turn belongs to another process
-    """Nothing more may be done for the turn here."""
+OF_A_CALL = (MessageStart, BlockStart, BlockDelta, MessageDelta)  # what a provider has said
 
 
 class Purse:
-    """What is held for a turn, and what its calls have used so far, those of earlier attempts among them.
+    """What is held for a turn, and what its calls have used so far, those of earlier attempts among them."""
 
-    `line` has the turn's present epoch; `still_ours` says whether the turn is ours under another one than that.
-    """
-
-    def __init__(
-        self, claimed: store.Claimed, pool: AsyncConnectionPool[Any], line: Line, still_ours: Callable[[int], Awaitable[bool]]
-    ) -> None:
+    def __init__(self, claimed: store.Claimed, scribe: Scribe) -> None:
         self.claimed = claimed
-        self.pool = pool
-        self.line = line
-        self.still_ours = still_ours
+        self.scribe = scribe
         self.held = claimed.held_micros
         self.output = claimed.held_output
         self.input_tokens = claimed.held_input or 0
         self.calls: list[Meter] = []
+        self.page = 0  # how many of them are of earlier iterations,
+        self.turned_at = 0  # and what those have cost, in micro-dollars
+        self.tools_cost = 0  # what tools have cost, by lines of their own
 
     def recall(self, events: Iterable[tuple[int, Event | Other]]) -> None:
         """Count the calls of earlier attempts from (epoch, event) of the journal; all they received is in it.
@@ -53,11 +50,23 @@ class Purse:
         An epoch that rose without another attempt (a lease that lapsed and was taken anew) is still the same call.
         """
         last: int | None = None
+        again = self.claimed.attempts - self.claimed.waits - 2  # attempts that may have begun in the middle of a call
         for epoch, event in events:
-            if not self.calls or (epoch != last and len(self.calls) < self.claimed.attempts - 1):
-                self.calls.append(Meter())
+            if isinstance(event, IterationStart):
+                self.turn_page()
+            if not isinstance(event, OF_A_CALL):
+                continue
+            if len(self.calls) == self.page:
+                self.begin()
+            elif epoch != last and again > 0:
+                again -= 1
+                self.begin()
             last = epoch
             self.calls[-1].add(event)
+
+    def turn_page(self) -> None:
+        """What is called from here on is the next iteration."""
+        self.page, self.turned_at = len(self.calls), self.cost()
 
     def begin(self) -> Meter:
         """The meter of the call that is made now."""
@@ -65,7 +74,7 @@ class Purse:
         return self.calls[-1]
 
     async def cover(self, request: Request) -> Request:
-        """The request as the hold can pay for it: as it is, or with less output. Raises ProviderError (402) when it cannot, or TurnLost.
+        """The request as the hold can pay for it: as it is, or with less output. Raises ProviderError (402) when it cannot, or Lost.
 
         A conversation that became longer than the hold thought takes another hold in its place.
         """
@@ -101,22 +110,32 @@ class Purse:
             "price_version": version_id(self.claimed.model, price),
             **estimate.rate_values(price, tokens),
         }
-        while True:
-            asking = values | {"epoch": (epoch := self.line.epoch)}
-            grant = await store.patiently(self.pool, lambda connection: reserve(connection, store.HOLD, asking))  # noqa: B023
-            if grant.asked:
-                return grant
-            if not await self.still_ours(epoch):
-                raise TurnLost
+        return await self.scribe.write(_asked, **values)
 
     def usage(self) -> dict[str, int]:
         """Of all calls together; empty when no provider began to answer."""
-        return total(self._figures())
+        return total(self._figures(self.calls))
+
+    def iteration_usage(self) -> dict[str, int]:
+        return total(self._figures(self.calls[self.page :]))
 
     def cost(self) -> int:
         """Micro-dollars, each call by its own length; never more than what is held."""
-        cost = sum(cost_micros(figures, self.claimed.price) for figures in self._figures())
+        cost = rounded_up(exact_micros(figures, self.claimed.price) for figures in self._figures(self.calls))
         return capped(cost, self.held or 0, self.claimed.id)
+
+    def iteration_cost(self) -> int:
+        return self.cost() - self.turned_at
+
+    async def hold_call(self, call_id: UUID, tool: Tool, caller: Caller) -> bool:
+        """Whether the price of one call of a tool is held now."""
+        return await reserve_side_call(self.scribe.pool, _priced(call_id, tool, caller))
+
+    async def pay_call(self, call_id: UUID, tool: Tool, caller: Caller, used: bool) -> int:
+        """What it has cost, in micro-dollars: nothing when it did not do what it was called for."""
+        cost = await settle_side_call(self.scribe.pool, _priced(call_id, tool, caller), {"input_tokens": 1} if used else {})
+        self.tools_cost += cost
+        return cost
 
     def closing(self, provider: str, content: Any) -> dict[str, Any]:
         """What FINISH needs to settle the turn."""
@@ -124,9 +143,33 @@ class Purse:
         context = self.input_tokens + len(msgspec.json.encode(content)) if usage else None
         return {"context_tokens": context, **line_values(usage, self.cost(), provider, self.claimed.model)}
 
-    def _figures(self) -> list[dict[str, int]]:
+    def _figures(self, calls: list[Meter]) -> list[dict[str, int]]:
         estimated = self.input_tokens // CHARS_PER_TOKEN
-        return [figures for call in self.calls if (figures := call.figures(estimated))]
+        return [figures for call in calls if (figures := call.figures(estimated))]
+
+
+def _priced(call_id: UUID, tool: Tool, caller: Caller) -> SideCall:
+    """A call as one token of the price of a call; its hold and its line have the call's own id, so it is paid for once."""
+    return SideCall(
+        kind="tool",
+        id=call_id,
+        user_id=caller.user_id,
+        key_id=caller.key_id,
+        thread_id=caller.thread_id,
+        turn_id=caller.turn_id,
+        end_user_id=caller.end_user_id,
+        provider="tool",
+        model=tool.name[:100],
+        price={"input": str(tool.price_micros), "output": "0", "cache_read": "0", "cache_write": "0"},
+        input_tokens=1,
+        max_tokens=0,
+    )
+
+
+async def _asked(connection: store.Connection, values: dict[str, Any]) -> Grant | None:
+    """None: the turn is not ours (any more)."""
+    grant = await reserve(connection, store.HOLD, values)
+    return grant if grant.asked else None
 
 
 async def reserve(connection: store.Connection, statement: str, values: dict[str, Any]) -> Grant:

@@ -60,6 +60,7 @@ class Runner:
         self.journal = Journal(conninfo("chatai-journal"))
         self.live: dict[UUID, LiveTurn] = {}
         self.wake = asyncio.Event()
+        self.resume = asyncio.Event()
         self.draining = False
         self.models: dict[str, ModelInfo | None] = {}
         self.models_read_at = 0.0
@@ -80,7 +81,7 @@ class Runner:
                 ("claim", self._claim_always),
                 ("hints", self._listen),
                 ("renew", lambda: self._every(settings.LEASE_SECONDS / 3, self.journal.renew)),
-                ("recover", lambda: self._every(BEAT_EVERY, self._recover)),
+                ("recover", self._recover_always),
                 ("stops", lambda: self._every(POLL_EVERY, self._look_for_stops)),
                 ("beat", lambda: self._every(BEAT_EVERY, self._beat)),
             )
@@ -125,14 +126,23 @@ class Runner:
         await self._start(claimed)
         return len(claimed)
 
+    async def _recover_always(self) -> None:
+        while True:
+            self.resume.clear()
+            await self._guarded(self._recover)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(BEAT_EVERY):
+                    await self.resume.wait()
+
     async def _recover(self) -> None:
         if self.draining:
             return
-        suspects = 0 if any(live.claimed.attempts > store.SUSPECT_FROM for live in self.live.values()) else 1
+        suspects = 0 if any(live.suspect for live in self.live.values()) else 1
         async with self.pool.connection() as connection:
             claimed = await store.recover(connection, self.name, settings.LEASE_SECONDS, CLAIM_AT_ONCE, suspects, list(self.live))
         for turn in claimed:
-            logger.warning("turn %s taken over (attempt %s)", turn.id, turn.attempts)
+            if turn.attempts - turn.waits > 1:
+                logger.warning("turn %s taken over (attempt %s)", turn.id, turn.attempts - turn.waits)
         await self._start(claimed)
 
     async def _start(self, claimed: list[store.Claimed]) -> None:
@@ -172,9 +182,15 @@ class Runner:
         async for kind, ids in hints.listen("replies"):
             if kind == "work":
                 self.wake.set()
+            elif kind == "resume":
+                self.resume.set()
             elif kind == "stop":
                 for name in ids:
                     self._stop(UUID(name))
+            elif kind == "answers":
+                for name in ids:
+                    if live := self.live.get(UUID(name)):
+                        live.loop.knock()
 
     async def _look_for_stops(self) -> None:
         if self.live:

@@ -58,18 +58,31 @@ class Claimed:
     held_micros: int | None  # None: nothing is held for it (any more)
     held_input: int | None  # tokens
     held_output: int | None
+    answer_seq: int  # of the message that is written now
+    waits: int
+    end_user_id: str | None
+    request_id: str
+    metadata: dict[str, Any] | None
 
 
 HELD = """
     h.id, h.thread_id, h.number, h.model, h.options, h.price, h.epoch, h.attempts, h.ring, h.first_seq, h.stop_requested_at,
     u.id AS user_id, u.custom_instructions AS instructions, u.side_calls, m.id AS answer_id, {recent} AS recent, h.key_id,
-    CASE WHEN r.state = 'held' THEN r.amount_micros END AS held_micros, r.input_tokens AS held_input, r.max_tokens AS held_output
+    CASE WHEN r.state = 'held' THEN r.amount_micros END AS held_micros, r.input_tokens AS held_input, r.max_tokens AS held_output,
+    {answer_seq} AS answer_seq, h.waits, t.end_user_id, h.request_id, t.metadata
 FROM held h
 LEFT JOIN {hold} r ON r.id = h.id
 JOIN threads_thread t ON t.id = h.thread_id
 JOIN accounts_user u ON u.id = t.user_id
-JOIN threads_message m ON m.turn_id = h.id AND m.role = 'assistant'
+JOIN threads_message m ON m.turn_id = h.id AND m.role = 'assistant'{newest}
 """
+# A turn that called tools has several messages of the assistant: it goes on with the last.
+AGAIN = HELD.format(
+    recent="NULL::json",
+    hold="{hold}",
+    answer_seq="m.seq",
+    newest=" AND NOT EXISTS (SELECT 1 FROM threads_message l WHERE l.turn_id = h.id AND l.role = 'assistant' AND l.seq > m.seq)",
+)
 
 # What the provider is sent, of a short conversation: one trip to the database less before the first word. The rows are those from
 # before the claim, so the question has no number yet.
@@ -101,7 +114,7 @@ WITH picked AS (
     UPDATE threads_message m SET seq = p.last_seq + CASE m.role WHEN 'user' THEN 1 ELSE 2 END
     FROM picked p WHERE m.turn_id = p.id AND m.seq IS NULL
 )
-SELECT {HELD.format(recent=RECENT, hold="billing_reservation")}
+SELECT {HELD.format(recent=RECENT, hold="billing_reservation", answer_seq="h.first_seq + 1", newest="")}
 """
 
 # A turn that was lost several times may be what ends the processes: those are taken one by one, so that they take no other along.
@@ -109,12 +122,12 @@ SELECT {HELD.format(recent=RECENT, hold="billing_reservation")}
 RECOVER = f"""
 WITH plain AS (
     SELECT id FROM threads_turn
-    WHERE status = 'running' AND lease_until < now() AND attempts < {SUSPECT_FROM} AND id <> ALL(%(mine)s::uuid[])
+    WHERE status = 'running' AND lease_until < now() AND attempts - waits < {SUSPECT_FROM} AND id <> ALL(%(mine)s::uuid[])
     ORDER BY lease_until LIMIT %(most)s FOR UPDATE SKIP LOCKED
 ), suspect AS (
     SELECT id FROM threads_turn
-    WHERE status = 'running' AND lease_until < now() AND attempts >= {SUSPECT_FROM} AND id <> ALL(%(mine)s::uuid[])
-    ORDER BY attempts, lease_until LIMIT %(suspects)s FOR UPDATE SKIP LOCKED
+    WHERE status = 'running' AND lease_until < now() AND attempts - waits >= {SUSPECT_FROM} AND id <> ALL(%(mine)s::uuid[])
+    ORDER BY attempts - waits, lease_until LIMIT %(suspects)s FOR UPDATE SKIP LOCKED
 ), held AS (
     UPDATE threads_turn t SET
         epoch = t.epoch + 1, attempts = t.attempts + 1, runner = %(runner)s, lease_until = now() + %(lease)s::interval, changed_at = now()
@@ -122,7 +135,7 @@ WITH plain AS (
 ), hold AS MATERIALIZED (
     SELECT r.* FROM billing_reservation r, held h WHERE r.id = h.id FOR SHARE OF r
 )
-SELECT {HELD.format(recent="NULL::json", hold="hold")}
+SELECT {AGAIN.format(hold="hold")}
 """
 
 # A lease that ran out while nobody else took the turn is taken anew, with a new epoch, like any other claim.
@@ -161,17 +174,18 @@ WITH locked AS MATERIALIZED (
     SELECT id FROM threads_thread WHERE id = %(thread)s FOR NO KEY UPDATE
 ), turn AS (
     UPDATE threads_turn t SET status = %(status)s, error_kind = %(error_kind)s, error_message = %(error_message)s,
-        retry_after = %(retry_after)s, usage = %(usage)s, cost_micros = %(cost)s, first_token_at = %(first_token_at)s,
+        retry_after = %(retry_after)s, usage = %(usage)s, cost_micros = %(turn_cost)s, iterations = %(iterations)s,
+        hit_max_iterations = %(hit_max_iterations)s, first_token_at = coalesce(t.first_token_at, %(first_token_at)s),
         finished_at = now(), changed_at = now(), lease_until = NULL, outline = %(outline)s
     FROM locked WHERE t.id = %(turn)s AND t.thread_id = locked.id AND epoch = %(epoch)s AND status = 'running' AND lease_until > now()
     RETURNING t.id, thread_id, key_id, ring, epoch
 ), answer AS (
     UPDATE threads_message m SET content = %(content)s, status = %(message_status)s, model = %(model)s,
-        stop_reason = %(stop_reason)s, usage = %(usage)s, cost_micros = %(cost)s
+        stop_reason = %(stop_reason)s, usage = %(answer_usage)s, cost_micros = %(answer_cost)s
     FROM turn WHERE m.id = %(answer)s
 ), thread AS (
-    UPDATE threads_thread th SET active_turn_id = NULL, last_active_at = now(), changed_at = now(), cost_micros = th.cost_micros + %(cost)s,
-        title_due = th.title_source = 'words' AND %(worth_title)s
+    UPDATE threads_thread th SET active_turn_id = NULL, last_active_at = now(), changed_at = now(),
+        cost_micros = th.cost_micros + %(turn_cost)s, title_due = th.title_source = 'words' AND %(worth_title)s
     FROM turn WHERE th.id = turn.thread_id
     RETURNING th.id, th.user_id, th.end_user_id, th.title_due
 ), journal AS (

@@ -1,0 +1,30 @@
+"""Python in the sandbox."""
+
+from typing import Any
+
+from tools.registry import Builtin, Use
+from tools.sandbox import MOST_CODE, SECONDS, run_python
+from tools.schemas import takes, text
+from tools.values import Outcome
+
+
+async def run(arguments: dict[str, Any], use: Use) -> Outcome:
+    return await run_python(arguments["code"])
+
+
+TOOL = Builtin(
+    slug="run-python",
+    display_name="Run Python",
+    description=(
+        "Runs Python in a sandbox without network, and tells what it printed and its last expression. There are re, math, json, csv, "
+        "datetime, decimal, random, itertools, functools, collections, hashlib, base64, and no other packages. Files that it writes "
+        "are given to the person; so are charts: `import charts; charts.line(labels, values, title='…')`, also bar, area, scatter and "
+        "pie, with several series as {name: values}."
+    ),
+    brand="chatai",
+    input_schema=takes("code", code=text("The program.", least=1, most=MOST_CODE)),
+    run=run,
+    writes=False,
+    repeatable=True,
+    seconds=SECONDS + 30,
+)

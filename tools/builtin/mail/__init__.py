@@ -1,0 +1,1 @@
+"""Mail from an address of one's own."""

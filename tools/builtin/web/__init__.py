@@ -1,0 +1,1 @@
+"""Tools of the open web that need no account of the person."""
