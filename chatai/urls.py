@@ -16,5 +16,6 @@ urlpatterns = [
     path("settings/", include("accounts.urls")),
     path("billing/", include("billing.urls")),
     path("metrics", metrics),
+    path("", include("search.urls")),
     path("", include("threads.urls")),
 ]

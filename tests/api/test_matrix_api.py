@@ -24,6 +24,7 @@ OWN: dict[str, Any] = {
     "GET /v1/threads/{thread_id}/turns/{turn_id}/events": None,
     "POST /v1/threads/{thread_id}/turns/{turn_id}/stop": {},
     "GET /v1/threads/{thread_id}/events": None,
+    "GET /v1/threads/{thread_id}/search": None,
     "GET /v1/files/{file_id}/content": None,
     "DELETE /v1/threads/{thread_id}": None,  # last: it takes the others along
 }
@@ -40,9 +41,11 @@ EACH: dict[str, Any] = {
     "DELETE /v1/threads/empty": None,
     "DELETE /v1/end-users/{end_user_id}": None,
     "GET /v1/models": None,
+    "GET /v1/search": None,
 }
 EACH_ADMIN: dict[str, Any] = {"POST /v1/keys": {"name": "mine"}, "GET /v1/keys": None, "GET /v1/usage": None}
 PUBLIC = {"GET /v1/catalog": None}
+QUERY = {"GET /v1/search": "?q=tokens", "GET /v1/threads/{thread_id}/search": "?q=tokens"}
 FILE = {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0xLjQ="}}
 
 
@@ -70,9 +73,13 @@ def things(owner: User, caller: Callers) -> tuple[Caller, dict[str, str]]:
 
 
 def ask(who: Caller, route: str, ids: dict[str, str], body: object) -> int:
-    method, path = route.split(" ")
-    with who.open(method, path.format(**ids), body) as stream:
+    with who.open(*address(route, ids), body) as stream:
         return stream.status
+
+
+def address(route: str, ids: dict[str, str]) -> tuple[str, str]:
+    method, path = route.split(" ")
+    return method, path.format(**ids) + QUERY.get(route, "")
 
 
 def test_the_owner_and_an_admin_of_the_account_see_it(things: tuple[Caller, dict[str, str]], owner: User, caller: Callers) -> None:
@@ -96,8 +103,7 @@ def test_nobody_else_does_and_nothing_changes(
     }
     for name, who in strangers.items():
         for route, body in OWN.items():
-            method, path = route.split(" ")
-            foreign, gone = (who.call(method, path.format(**of), body) for of in (ids, missing))
+            foreign, gone = (who.call(*address(route, of), body) for of in (ids, missing))
             assert (foreign.status, foreign.body) == (404, gone.body), f"{name}: {route}"
     for route, body in (OWN | ADMIN | EACH | EACH_ADMIN).items():
         assert ask(Caller(maker.url), route, ids, body) == 401, route
