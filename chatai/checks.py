@@ -58,6 +58,9 @@ def _everywhere() -> Iterator[CheckMessage]:
         hint = "This host empties its disk at every restart, and its processes do not share one. Unset FILES_STORAGE."
         yield Error("Images and documents would be lost: FILES_STORAGE is disk.", hint=hint, id="chatai.E006")
     yield from _payments()
+    if ".openai." in settings.EMBEDDING_BASE_URL and not settings.EMBEDDING_PRICE_USD:
+        hint = "Set EMBEDDING_PRICE_USD to what it charges for a million tokens, or the operator pays for everybody's embeddings."
+        yield Warning("The service that embeds has no price.", hint=hint, id="chatai.W040")
     if settings.DEBUG and set(settings.ALLOWED_HOSTS) - set(settings.LOCAL_HOSTS):
         hint = "An error page shows code and settings to whoever finds one."
         yield Warning("DEBUG is on for a host that others can reach.", hint=hint, id="chatai.W020")

@@ -6,6 +6,7 @@ import math
 import sys
 import threading
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from search.models import DIMENSIONS, Passage
 from search.query import Owner, find
 from tests.search.endpoint import Endpoint, running
 from tests.search.talk import conversation, indexed
+from tests.stack import until
 from threads.providers.base import ProviderError
 
 pytestmark = pytest.mark.django_db
@@ -81,7 +83,7 @@ def test_a_local_model_and_an_endpoint_without_a_price_write_no_line(owner: User
 
 
 def test_an_endpoint_with_a_price_is_paid_by_whose_messages_they_are(owner: User, member: User, endpoint: Endpoint, settings: Any) -> None:
-    settings.EMBEDDING_PRICE_USD = "20"
+    settings.EMBEDDING_PRICE_USD = Decimal(20)
     thread = conversation(owner, ("Where is the ferry?", "At the pier."), end_user_id="alice")
     conversation(member, ("And the bus?", "Here."))
     indexed()
@@ -90,11 +92,11 @@ def test_an_endpoint_with_a_price_is_paid_by_whose_messages_they_are(owner: User
     assert {(line.user_id, line.input_tokens, line.cost_micros) for line in lines} == {(owner.pk, 7, 140), (member.pk, 4, 80)}
     assert {(line.thread_id, line.end_user_id) for line in lines.filter(user=owner)} == {(thread.pk, "alice")}
     assert all(budget.reserved_micros == 0 for budget in Budget.objects.all())
-    assert audit.check().differences == 0
+    assert audit.check().differences == []
 
 
 def test_who_cannot_pay_is_found_by_words(owner: User, endpoint: Endpoint, settings: Any) -> None:
-    settings.EMBEDDING_PRICE_USD = "20"
+    settings.EMBEDDING_PRICE_USD = Decimal(20)
     Budget.objects.filter(user=owner).update(limit_micros=0)
     conversation(owner, ("Where is the ferry?", "At the pier."))
     indexed()
@@ -105,7 +107,7 @@ def test_who_cannot_pay_is_found_by_words(owner: User, endpoint: Endpoint, setti
 
 
 def test_a_call_that_fails_costs_nothing(owner: User, endpoint: Endpoint, settings: Any) -> None:
-    settings.EMBEDDING_PRICE_USD = "20"
+    settings.EMBEDDING_PRICE_USD = Decimal(20)
     endpoint.status = 500
     conversation(owner, ("Where is the ferry?", "At the pier."))
     indexed()
@@ -133,17 +135,18 @@ def test_weights_that_were_changed_are_not_used(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_query_gets_its_vector_from_whoever_embeds_and_does_without_when_nobody_does(owner: User, endpoint: Endpoint) -> None:
+def test_a_query_gets_its_vector_from_whoever_embeds_and_does_without_when_nobody_does(
+    owner: User, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vectors, "PATIENCE", 30.0)
     conversation(owner, ("Where is the ferry?", "At the pier."))
     indexed()
     embed_all()
     assert not find(Owner(owner), "ferry pier").meaning
-    serving = threading.Thread(target=answering.serve, args=([choice.configured()], 3.0))
+    serving = threading.Thread(target=answering.serve, args=([choice.configured()], 4.0))
     serving.start()
     try:
-        for _ in range(200):
-            if vectors.somebody_embeds([choice.configured()]):
-                break
+        until(lambda: vectors.somebody_embeds([choice.configured()]), 30, "the embedder shows itself")
         found = find(Owner(owner), "ferry where")
         assert found.meaning
         assert found.hits[0].match == "both"
