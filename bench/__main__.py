@@ -19,7 +19,7 @@ from bench.measures import Line
 from bench.profile import Profiler
 from bench.stack import Stack
 
-NAMES = ("first", "pages", "cpu", "crowd", "admissions", "money", "ready")
+NAMES = ("first", "pages", "cpu", "crowd", "admissions", "money", "search", "ready")
 SENDERS = 16
 
 
@@ -47,7 +47,7 @@ def measure(stack: Stack, options: argparse.Namespace) -> list[Line]:
     import django
 
     django.setup()
-    from bench import money, people
+    from bench import money, people, search
     from chatai.management.commands.up import app_commands
 
     crowds = [(100, 2, 4, 100.0)] if options.quick else [(100, 3, 8, 100.0), (500, 10, 8, 500.0), (1000, 16, 8, 500.0)]
@@ -74,6 +74,8 @@ def measure(stack: Stack, options: argparse.Namespace) -> list[Line]:
             lines += measures.admissions(lab, SENDERS, 3 if options.quick else 5)
         if "money" in options.only:
             lines += measures.busy_account(lab, [len(everyone) + number for number in range(SENDERS)], 3 if options.quick else 10)
+    if "search" in options.only:
+        lines += search.measure(stack, search.size(options.quick), 100 if options.quick else 400)
     lines.append(Line("tokens missing, doubled or out of order", len(lab.problems), "streams", f"of {lab.streams:,}", 0))
     codes = ", ".join(f"{count} with {code}" for code, count in lab.closed.items())
     lines.append(Line("sockets closed by the server", lab.closed.total(), "", codes, 0))

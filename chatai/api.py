@@ -20,6 +20,7 @@ from chatai.edge import FAULT, TOO_LARGE
 from chatai.lib.border import BadBody, read_json
 from chatai.lib.wire import HEADER_TRACE, error_body
 from chatai.openapi import completed
+from search.api import router as search_router
 from threads.actions import Refused
 from threads.api import router as threads_router
 from threads.message_api import router as messages_router
@@ -81,6 +82,7 @@ api.add_router("", threads_router)
 api.add_router("", messages_router)
 api.add_router("", turn_tools_router)
 api.add_router("", models_router)
+api.add_router("", search_router)
 api.add_router("", usage_router)
 api.add_router("", tools_router)
 api.add_router("", connections_router)

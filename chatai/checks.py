@@ -63,6 +63,9 @@ def _everywhere() -> Iterator[CheckMessage]:
     except ValueError as error:
         hint = "Hosts, addresses and networks such as 10.1.0.0/16, with commas between."
         yield Error(f"EGRESS_ALLOW has {error!s}.", hint=hint, id="chatai.E009")
+    if ".openai." in settings.EMBEDDING_BASE_URL and not settings.EMBEDDING_PRICE_USD:
+        hint = "Set EMBEDDING_PRICE_USD to what it charges for a million tokens, or the operator pays for everybody's embeddings."
+        yield Warning("The service that embeds has no price.", hint=hint, id="chatai.W040")
     if settings.DEBUG and set(settings.ALLOWED_HOSTS) - set(settings.LOCAL_HOSTS):
         hint = "An error page shows code and settings to whoever finds one."
         yield Warning("DEBUG is on for a host that others can reach.", hint=hint, id="chatai.W020")

@@ -18,5 +18,6 @@ urlpatterns = [
     path("billing/", include("billing.urls")),
     path("connect/", include("tools.connect_urls")),
     path("metrics", metrics),
+    path("", include("search.urls")),
     path("", include("threads.urls")),
 ]

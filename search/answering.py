@@ -84,4 +84,5 @@ def answer(connection: redis.Redis, raw: str) -> None:
         with connection.pipeline(transaction=False) as pipe:
             pipe.rpush(name, made.texts[0])
             pipe.expire(name, KEPT)
+            pipe.set(vectors.name_of("vector", asked.model, asked.text), made.texts[0], ex=vectors.REMEMBERED)
             pipe.execute()

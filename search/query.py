@@ -98,11 +98,11 @@ def find(
         return Found([], False, False)  # nothing was ever indexed
     generation, embedder, large = standing
     vector = vectors.of_query(owner.user, embedder, text) if mode != "text" else None
-    literal = bool(QUOTED.search(text) or WITHOUT.search(text))
+    literal = _literal(text)
     values = {
         "user": owner.user.pk,
         "generation": generation,
-        "query": DASHES.sub(" ", text),
+        "query": DASHES.sub(" ", text) if literal else WITHOUT.sub(" ", DASHES.sub(" ", text)).replace('"', " "),
         "plain": text.replace('"', " "),
         "vector": vector,
         "thread": thread_id,
@@ -137,6 +137,12 @@ def _checked(q: str, limit: int, offset: int, mode: str, role: str | None) -> st
     if role is not None and role not in Message.Role.values:
         raise _refused(f"role: {' or '.join(Message.Role.values)}.")
     return text
+
+
+def _literal(text: str) -> bool:
+    """Whether quotes or a minus are meant. A minus with nothing beside it is how something is written (`-Xmx6G`)."""
+    without = WITHOUT.search(text) is not None and any(not word.startswith("-") for word in text.split())
+    return without or QUOTED.search(text) is not None
 
 
 def _refused(sentence: str) -> Refused:

@@ -53,8 +53,6 @@ def of_query(user: User, model: str, text: str) -> str | None:
         found, alive = connection().mget(known, name_of("embedder", model))
         if found is None and alive is not None:
             found = _asked(user, model, text)
-            if found is not None:
-                connection().set(known, found, ex=REMEMBERED)
     except redis.RedisError as error:
         logger.warning("no vector for a query: %s", type(error).__name__)
         return None

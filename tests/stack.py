@@ -74,6 +74,7 @@ class Stack:
         }
 
     def command(self, name: str) -> list[str]:
+        celery = [sys.executable, "-m", "celery", "-A", "chatai", "--quiet", "worker", "--pool", "threads"]
         match name.partition("-")[0]:
             case "web":
                 daphne = ("-m", "daphne", "-v", "0", "-b", "127.0.0.1", "-p", str(self.port))
@@ -81,7 +82,11 @@ class Stack:
             case "replies":
                 return [sys.executable, "manage.py", "runreplies"]
             case "worker":
-                return [sys.executable, "-m", "celery", "-A", "chatai", "--quiet", "worker", "--pool", "threads", "--concurrency", "2"]
+                return [*celery, "--concurrency", "2"]
+            case "clock":  # a worker that also says when what is due
+                return [*celery, "-B", "--concurrency", "2"]
+            case "embed":
+                return [*celery, "-Q", "embed", "--concurrency", "1"]
             case "provider":
                 return [sys.executable, "-m", "bench.provider", "--port", str(self.provider_port)]
             case _:

@@ -37,8 +37,10 @@ CLASSES = {
     "div": re.compile(r"footnote-definition"),
     "blockquote": re.compile(r"markdown-alert-(?:note|tip|important|warning|caution)"),
 }
+# A message of this site, as search_conversations cites it: the one address of our own that a text may lead to.
+MESSAGE = r"/c/[0-9a-f-]{36}\?at=[0-9]{1,10}#m-[0-9a-f-]{36}"
 VALUES = {
-    "href": re.compile(r"https?://[^\s/\\?#][^\s]*|mailto:[^\s]+|#fn-[^\s]+", re.I),
+    "href": re.compile(rf"https?://[^\s/\\?#][^\s]*|mailto:[^\s]+|#fn-[^\s]+|{MESSAGE}", re.I),
     "src": re.compile(r"https?://[^\s/\\?#][^\s]*", re.I),
     "id": re.compile(r"fn-[^\s]+"),
     "align": re.compile(r"left|center|right"),
@@ -155,6 +157,6 @@ CLEANER = nh3.Cleaner(
     attributes=ATTRIBUTES,
     attribute_filter=_attribute,
     url_schemes={"http", "https", "mailto"},
-    url_relative="pass_through",  # `_attribute` lets through only #fn-…
+    url_relative="pass_through",  # `_attribute` lets through only #fn-… and messages
     link_rel="noopener noreferrer nofollow",
 )

@@ -1,6 +1,7 @@
 // What every signed-in page with the sidebar runs.
 import "./menus.js";
 import "./sidebar.js";
+import "./palette.js";
 import "./keys.js";
 
 // The server groups chats by day; it learns from this where the day begins.

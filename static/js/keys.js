@@ -7,6 +7,7 @@ does.shortcuts = () => (dialog.open ? dialog.close() : dialog.showModal());
 
 const withControl = {
   "/": does.shortcuts,
+  k: () => does.palette(),
 };
 const withControlShift = {
   KeyO: () => location.assign("/c/new"),

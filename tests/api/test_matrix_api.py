@@ -27,6 +27,7 @@ OWN: dict[str, Any] = {
     "POST /v1/threads/{thread_id}/turns/{turn_id}/stop": {},
     "GET /v1/threads/{thread_id}/events": None,
     "GET /v1/threads/{thread_id}/approvals": None,
+    "GET /v1/threads/{thread_id}/search": None,
     "GET /v1/files/{file_id}/content": None,
     "DELETE /v1/threads/{thread_id}": None,  # last: it takes the others along
 }
@@ -55,6 +56,7 @@ EACH: dict[str, Any] = {
     "POST /v1/tools/search": {"intent": "calculate"},
     "POST /v1/tools/schemas": {"tools": ["calculator"]},
     "POST /v1/tools/execute": {"calls": [{"tool": "calculator", "args": {"expression": "6*7"}}]},
+    "GET /v1/search": None,
 }
 EACH_ADMIN: dict[str, Any] = {
     "POST /v1/keys": {"name": "mine"},
@@ -66,6 +68,7 @@ EACH_ADMIN: dict[str, Any] = {
     "GET /v1/mcp-servers": None,
 }
 PUBLIC = {"GET /v1/catalog": None, "GET /v1/builtins": None, "GET /v1/mcp-catalog": None}
+QUERY = {"GET /v1/search": "?q=tokens", "GET /v1/threads/{thread_id}/search": "?q=tokens"}
 FILE = {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0xLjQ="}}
 
 
@@ -100,9 +103,13 @@ def things(owner: User, caller: Callers) -> tuple[Caller, dict[str, str]]:
 
 
 def ask(who: Caller, route: str, ids: dict[str, str], body: object) -> int:
-    method, path = route.split(" ")
-    with who.open(method, path.format(**ids), body) as stream:
+    with who.open(*address(route, ids), body) as stream:
         return stream.status
+
+
+def address(route: str, ids: dict[str, str]) -> tuple[str, str]:
+    method, path = route.split(" ")
+    return method, path.format(**ids) + QUERY.get(route, "")
 
 
 def test_the_owner_and_an_admin_of_the_account_see_it(things: tuple[Caller, dict[str, str]], owner: User, caller: Callers) -> None:
@@ -128,8 +135,7 @@ def test_nobody_else_does_and_nothing_changes(
     }
     for name, who in strangers.items():
         for route, body in (OWN | {route: body for route, (body, _) in OWN_REFUSED.items()}).items():
-            method, path = route.split(" ")
-            foreign, gone = (who.call(method, path.format(**of), body) for of in (ids, missing))
+            foreign, gone = (who.call(*address(route, of), body) for of in (ids, missing))
             assert (foreign.status, foreign.body) == (404, gone.body), f"{name}: {route}"
     for route, body in (OWN | ADMIN | EACH | EACH_ADMIN).items():
         assert ask(Caller(maker.url), route, ids, body) == 401, route

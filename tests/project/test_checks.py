@@ -39,6 +39,7 @@ BAD: dict[str, dict[str, Any]] = {
     "chatai.W022": {"EMAIL_URL": ""},
     "chatai.W025": {"FILES_STORAGE": "disk"},
     "chatai.W026": {"STRIPE_SECRET_KEY": "sk_live_1", "STRIPE_WEBHOOK_SECRETS": []},
+    "chatai.W040": {"EMBEDDING_BASE_URL": "https://api.openai.com/v1", "EMBEDDING_PRICE_USD": 0},
 }
 
 

@@ -82,6 +82,7 @@ def test_options_of_commands_are_no_operators(owner: User) -> None:
     indexed()
     assert texts(find(Owner(owner), "rm -rf"))[0] == "What does rm -rf do?"
     assert texts(find(Owner(owner), "ls -la"))[0] == "And ls -la?"
+    assert len(texts(find(Owner(owner), "-deletes"))) == 1, "without anything beside it"
 
 
 def test_meaning_finds_what_words_do_not_and_both_say_so(owner: User, meaning: None) -> None:

@@ -78,6 +78,9 @@ ROUTES = {
     "frame/image": Rule("GET", 400, 400, 400),  # it was not told which
     "frame/diagram": OPEN,
     "metrics": Rule("GET", 401, 401, 401),
+    "search": OWN_PAGE,
+    "search/palette": Rule("GET", SIGN_IN, 400, 400),  # it was not told what to look for; when it is, see tests/search/test_page.py
+    "search/palette/meaning": Rule("GET", SIGN_IN, 400, 400),
     "settings/": Rule("GET", SIGN_IN, 302, 302),
     "settings/profile/": OWN_PAGE,
     "settings/appearance/": OWN_PAGE,
