@@ -16,8 +16,8 @@ TOOL = Builtin(
     slug="run-python",
     display_name="Run Python",
     description=(
-        "Runs Python (standard library, no network) and tells what it printed and what its last expression was. Files that it writes are "
-        "shown to the person, and so are charts: import charts; charts.line(labels, values, title='…'), with bar, area, scatter and pie alike."
+        "Runs Python (no network, few modules) and tells what it printed and what its last expression was. Files that it writes are "
+        "shown to the person, and so are charts: import charts; charts.line(labels, values, title='…'), or bar, area, scatter, pie."
     ),
     brand="chatai",
     input_schema=takes("code", code=text("The program.", least=1, most=MOST_CODE)),
