@@ -84,12 +84,12 @@ def connect(user: User, row: Case, account: str) -> None:
     async_to_sync(connections.connect)(user.pk, ACCOUNT, target, dict(ACCOUNTS[account].config))
 
 
-def finish(model: str, turn: Turn, person: User) -> list[str]:
-    """Everything up to the end of the turn; who writes is allowed once."""
+def finish(model: str, turn: Turn, person: User, vendor: Vendor) -> list[str]:
+    """Everything up to the end of the turn; what writes waits until it is allowed, once."""
     refused = asyncio.run(work(model))
     turn.refresh_from_db()
     if turn.status == Turn.Status.WAITING:
-        assert ToolCall.objects.filter(turn=turn, parent__isnull=False, started_at__isnull=False).count() == 0
+        assert vendor.asked == []
         for pending in Approval.objects.filter(call__turn=turn, state=Approval.State.PENDING):
             approvals.decide(person, pending.pk, approvals.token_of(pending), "once")
         refused += asyncio.run(work(model))
@@ -107,12 +107,12 @@ def test_a_conversation_with_a_group_of_the_catalogue(owner: User, thread: Threa
             connect(owner, row, account)
         vendor.answers(*(exchange.answer for exchange in row.exchanges))
         turn = ask(owner, thread, question(model, row))
-        refused = finish(model, turn, owner)
+        refused = finish(model, turn, owner, vendor)
         assert (turn.status, turn.iterations, refused) == ("done", 2, [])
         assert [asked.line for asked in vendor.asked] == [exchange.line for exchange in row.exchanges]
         call = ToolCall.objects.get(turn=turn, parent__isnull=False)
         assert (call.name, call.status, call.is_error, call.result) == (tool, "done", False, row.gives)
-        assert call.writes == (call.verdict_by not in ("", "default"))
+        assert call.verdict_by.partition(" ")[0] == ("approval" if call.writes else "default")
         told = rows(turn)
         assert [role for role, _ in told] == ["user", "assistant", "user", "assistant"]
         assert text_of(told[-1][1])
