@@ -13,6 +13,7 @@ from django.db import DatabaseError
 from billing import plans
 from chatai.lib import egress, env
 from threads.providers import catalog
+from tools import mcp, mcp_catalog
 
 MEMORY_LAYER = "channels.layers.InMemoryChannelLayer"
 
@@ -57,6 +58,14 @@ def _everywhere() -> Iterator[CheckMessage]:
     if settings.FILES_STORAGE == "disk" and settings.EPHEMERAL_DISK:
         hint = "This host empties its disk at every restart, and its processes do not share one. Unset FILES_STORAGE."
         yield Error("Images and documents would be lost: FILES_STORAGE is disk.", hint=hint, id="chatai.E006")
+    try:
+        mcp.local_servers()
+    except (OSError, ValueError) as error:
+        hint = "A TOML file with a table per server: command, args, env."
+        yield Error(f"MCP_LOCAL_SERVERS cannot be read: {type(error).__name__}.", hint=hint, id="chatai.E016")
+    unknown = settings.MCP_OAUTH_CLIENTS.keys() - mcp_catalog.entries().keys()
+    if unknown:
+        yield Warning(f"MCP_OAUTH_CLIENTS names nobody in the catalogue: {', '.join(sorted(unknown))}.", id="chatai.W027")
     yield from _payments()
     try:
         egress.exceptions(tuple(settings.EGRESS_ALLOW))

@@ -19,6 +19,7 @@ from threads.branches import switch
 from threads.models import Message, Thread, Turn
 from threads.refusals import Refused, missing
 from threads.stopping import stop_turn, withdraw
+from tools import credentials
 
 if TYPE_CHECKING:
     from accounts.models import ApiKey, User
@@ -71,7 +72,8 @@ def delete_empty(key: ApiKey) -> int:
 
 
 def delete_end_user(key: ApiKey, end_user_id: str) -> int:
-    """Delete every thread of one end user of an app; how many. Running turns are stopped first."""
+    """Delete every thread of one end user of an app, and what they connected; how many threads. Running turns are stopped first."""
+    credentials.erase_end_user(key, end_user_id)
     ids = list(Thread.objects.for_key(key).filter(end_user_id=end_user_id).values_list("pk", flat=True))
     for thread_id in ids:
         delete_thread(key.user, thread_id)

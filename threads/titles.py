@@ -22,6 +22,7 @@ SYSTEM = (
     "no full stop. Answer with the title and nothing else."
 )
 EXCERPT = 1500  # characters of each message
+FIRST = 20  # messages of which the first two with words are read
 MOST_TOKENS = 60
 
 
@@ -32,8 +33,9 @@ def name_thread(thread_id: str) -> None:
     info = catalog.model_info(catalog.task_model())
     if thread is None or info is None or not thread.user.side_calls:
         return
-    messages = list(Message.objects.filter(thread=thread, seq__isnull=False).order_by("seq")[:2])
-    excerpt = "\n\n".join(f"{message.role}: {text_of(message.content)[:EXCERPT]}" for message in messages)
+    messages = Message.objects.filter(thread=thread, seq__isnull=False).order_by("seq")[:FIRST]
+    said = [(message.role, text) for message in messages if (text := text_of(message.content))]  # calls of tools say nothing
+    excerpt = "\n\n".join(f"{role}: {text[:EXCERPT]}" for role, text in said[:2])
     if not excerpt:
         return
     request = Request(

@@ -9,6 +9,7 @@ from django import forms
 from tools.values import JsonSchema
 
 MOST_CHARS = 20_000
+ABBREVIATIONS = {"api", "aws", "id", "s3", "sid", "smtp", "url"}
 
 
 def form_for(schema: JsonSchema, data: Any = None) -> forms.Form:
@@ -26,7 +27,7 @@ def cleaned(form: forms.Form) -> dict[str, Any]:
 
 
 def _field(name: str, one: JsonSchema, required: bool) -> forms.Field:
-    label = one.get("title") or name.replace("_", " ").capitalize()
+    label = one.get("title") or _spelled(name)
     common: dict[str, Any] = {"label": label, "help_text": one.get("description", ""), "required": required, "initial": one.get("default")}
     attrs = {"autocomplete": "off", "spellcheck": "false"}
     if one.get("type") == "boolean":
@@ -41,3 +42,9 @@ def _field(name: str, one: JsonSchema, required: bool) -> forms.Field:
     secret = one.get("format") == "password"
     widget = forms.PasswordInput(attrs={**attrs, "autocomplete": "new-password"}) if secret else forms.TextInput(attrs)
     return forms.CharField(max_length=one.get("maxLength", MOST_CHARS), widget=widget, **common)
+
+
+def _spelled(name: str) -> str:
+    """`smtp_host` as people write it."""
+    words = [word.upper() if word in ABBREVIATIONS else word for word in name.split("_")]
+    return " ".join([words[0] if words[0].isupper() else words[0].capitalize(), *words[1:]])

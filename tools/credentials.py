@@ -10,9 +10,13 @@ from uuid import UUID
 
 import msgspec
 from django.db import transaction
+from django.db.models import TextField, Value
+from django.db.models.functions import Cast, Concat
 from django.utils import timezone
 
-from tools.connected import Connection, McpServer, put_secret, secret
+from accounts.models import ApiKey
+from tools.connected import Connection, ConnectLink, McpServer, put_secret, secret
+from tools.holders import ERASED, holders_of_end_user
 from tools.oauth import Tokens
 
 EARLIEST, LATEST = 0.70, 0.85  # of a token's life, between which it is renewed: not all at once, and well before it ends
@@ -72,6 +76,14 @@ def touch(connection: Connection) -> None:
     now = timezone.now()
     if connection.last_used_at is None or now - connection.last_used_at > TOUCH_EVERY:
         Connection.objects.filter(pk=connection.pk).update(last_used_at=now)
+
+
+def erase_end_user(key: ApiKey, end_user_id: str) -> None:
+    """Of use to nobody from now on; the worker gives back what they signed in with (see tools/keeping.py)."""
+    theirs = {"user_id": key.user_id, "holder__in": holders_of_end_user(key, end_user_id)}
+    nobody = Concat(Value(ERASED), Cast("id", TextField()))
+    Connection.objects.filter(**theirs).update(holder=nobody, status=Connection.Status.BROKEN, refresh_at=None)
+    ConnectLink.objects.filter(**theirs).delete()
 
 
 def claim_refresh(connection: Connection, seconds: float) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from tools import connections, finding, rules
 from tools.database import in_thread
 from tools.meta import CONNECTIONS, MOST_NAMES, MOST_RESULTS, SCHEMAS, SEARCH
-from tools.shelf import Shelf, caller_shelf
+from tools.shelf import Shelf, caller_shelf, shelf_of
 from tools.values import Caller, Found, Outcome, Tool, ToolError
 
 DEFAULT_RESULTS = 8
@@ -28,15 +28,16 @@ async def run(tool: Tool, arguments: dict[str, Any], caller: Caller) -> Outcome:
 
 async def search(caller: Caller, intent: str, limit: int = DEFAULT_RESULTS) -> dict[str, Any]:
     """Names and descriptions, the best first, without what a rule denies."""
-    on = await caller_shelf(caller)
-    denied = await in_thread(_denied, caller, on)
-    found = await finding.search(on.index, intent, min(max(limit, 1), MOST_RESULTS) + len(denied))
-    return {"results": [_row(one) for one in found if one.name not in denied][:limit]}
+    on, denied = await in_thread(_look, caller)
+    found = await finding.search(on.index, intent, min(max(limit, 1), MOST_RESULTS), denied)
+    return {"results": [_row(one) for one in found]}
 
 
-def _denied(caller: Caller, on: Shelf) -> set[str]:
+def _look(caller: Caller) -> tuple[Shelf, set[str]]:
+    """The caller's shelf, and the names on it that a rule denies."""
+    on = shelf_of(caller)
     deny = [rule for rule in rules.rules_for(caller.user_id, caller.thread_id) if rule.verdict == "deny"]
-    return {name for name, tool in on.tools.items() if rules.decide(tool, deny).verdict == "deny"} if deny else set()
+    return on, {name for name, tool in on.tools.items() if rules.decide(tool, deny).verdict == "deny"} if deny else set()
 
 
 def _row(found: Found) -> dict[str, Any]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import heapq
 import logging
 import math
 import re
 from array import array
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence, Set
 from operator import mul
 
 from tools.values import Found
@@ -75,60 +76,73 @@ class Index:
 
     def __init__(self, found: Sequence[Found]) -> None:
         self.found = list(found)
-        self.texts = [f"{one.name}: {one.description}" for one in self.found]
+        texts = [f"{one.name}: {one.description}" for one in self.found]
+        self._keys = [_key(text) for text in texts]
+        self.texts = dict(zip(self._keys, texts, strict=True))
+        counted = [_counted(one) for one in self.found]
+        lengths = [sum(counts.values()) for counts in counted]
+        mean = sum(lengths) / (len(lengths) or 1) or 1.0
+        spread = Counter(word for counts in counted for word in counts)
         self._postings: dict[str, list[tuple[int, float]]] = defaultdict(list)
-        lengths = []
-        for number, one in enumerate(self.found):
-            counts: Counter[str] = Counter(words(one.description))
-            for word in words(one.name):
-                counts[word] += NAME_WEIGHT
-            lengths.append(sum(counts.values()))
+        for number, (counts, length) in enumerate(zip(counted, lengths, strict=True)):
+            damping = SATURATION * (1 - LENGTH + LENGTH * length / mean)
             for word, count in counts.items():
-                self._postings[word].append((number, count))
-        mean = sum(lengths) / len(lengths) if lengths else 1.0
-        self._damping = [SATURATION * (1 - LENGTH + LENGTH * length / mean) for length in lengths]
+                rarity = math.log(1 + (len(counted) - spread[word] + 0.5) / (spread[word] + 0.5))
+                self._postings[word].append((number, rarity * count * (SATURATION + 1) / (count + damping)))
 
-    def by_words(self, intent: str) -> list[int]:
+        self._vocabulary = "".join(f"{word}\n" for word in self._postings)
+
+    def by_words(self, intent: str, most: int = CANDIDATES) -> list[int]:
         """Numbers of tools, the best first (BM25); those that share no word with the intent are left out."""
         scores: dict[int, float] = defaultdict(float)
         for word in dict.fromkeys(words(intent)):
             for known, weight in self._known(word):
-                postings = self._postings[known]
-                rarity = math.log(1 + (len(self.found) - len(postings) + 0.5) / (len(postings) + 0.5))
-                for number, count in postings:
-                    scores[number] += weight * rarity * count * (SATURATION + 1) / (count + self._damping[number])
-        return sorted(scores, key=lambda number: (-scores[number], self.found[number].name))
+                for number, score in self._postings[known]:
+                    scores[number] += weight * score
+        return heapq.nsmallest(most, scores, key=lambda number: (-scores[number], self.found[number].name))
 
-    def _known(self, word: str) -> list[tuple[str, float]]:
-        exact = [(word, 1.0)] if word in self._postings else []
+    def _known(self, word: str) -> Iterator[tuple[str, float]]:
+        """The word itself, and at less weight those it is a part of or begins with."""
+        if word in self._postings:
+            yield word, 1.0
         if len(word) < LEAST_PARTIAL:
-            return exact
-        return exact + [(known, PARTIAL) for known in self._postings if known != word and (word in known or _begins(word, known))]
+            return
+        for length in range(LEAST_PARTIAL, len(word)):
+            if word[:length] in self._postings:
+                yield word[:length], PARTIAL
+        at = self._vocabulary.find(word)
+        while at >= 0:  # in one long text: looking at each word of it took most of a search's time
+            start, end = self._vocabulary.rfind("\n", 0, at) + 1, self._vocabulary.index("\n", at)
+            if self._vocabulary[start:end] != word:
+                yield self._vocabulary[start:end], PARTIAL
+            at = self._vocabulary.find(word, end)
 
-    def by_meaning(self, vector: Sequence[float]) -> list[int]:
+    def by_meaning(self, vector: Sequence[float], most: int = CANDIDATES) -> list[int]:
         """The same by vectors: the signs choose candidates, the numbers their order. Tools not embedded yet are left out."""
-        known = [(number, entry) for number, text in enumerate(self.texts) if (entry := _vectors.get(_key(text)))]
+        known = [(number, entry) for number, key in enumerate(self._keys) if (entry := _vectors.get(key))]
         signs = _signs(vector)
         known.sort(key=lambda pair: (pair[1][0] ^ signs).bit_count())
-        exact = [(-sum(map(mul, vector, entry[1])), number) for number, entry in known[:CANDIDATES]]
+        exact = [(-sum(map(mul, vector, entry[1])), number) for number, entry in known[:most]]
         return [number for _, number in sorted(exact)]
 
 
-async def search(index: Index, intent: str, limit: int) -> list[Found]:
-    """The tools that fit best."""
-    ranks = [index.by_words(intent)]
+async def search(index: Index, intent: str, limit: int, without: Set[str] = frozenset()) -> list[Found]:
+    """The tools that fit best, but not those of these names."""
+    most = CANDIDATES + len(without)
+    ranks = [index.by_words(intent, most)]
     if _embed is not None:
         vector = await _vector_of(intent, _embed)
         if vector:
-            ranks.append(index.by_meaning(vector))
+            ranks.append(index.by_meaning(vector, most))
         _learn(index.texts, _embed)
-    return [index.found[number] for number in _fused(ranks)[:limit]]
+    found = [index.found[number] for number in _fused(ranks)]
+    return [one for one in found if one.name not in without][:limit]
 
 
 def _fused(ranks: Iterable[list[int]]) -> list[int]:
     scores: dict[int, float] = defaultdict(float)
     for rank in ranks:
-        for place, number in enumerate(rank[:CANDIDATES]):
+        for place, number in enumerate(rank):
             scores[number] += 1 / (FUSION + place)
     return sorted(scores, key=lambda number: -scores[number])
 
@@ -142,24 +156,32 @@ async def _vector_of(intent: str, embed: Embed) -> Sequence[float] | None:
         return None
 
 
-def _learn(texts: list[str], embed: Embed) -> None:
+def _learn(texts: Mapping[bytes, str], embed: Embed) -> None:
     """Embed, behind the search that noticed, what has no vector yet."""
     global _learner
-    missing = [text for text in texts if _key(text) not in _vectors]
+    missing = {key: text for key, text in texts.items() if key not in _vectors}
     if missing and (_learner is None or _learner.done()):
-        _learner = asyncio.get_running_loop().create_task(_embed_all(missing[:MOST_VECTORS], embed))
+        _learner = asyncio.get_running_loop().create_task(_embed_all(missing, embed))
 
 
-async def _embed_all(texts: list[str], embed: Embed) -> None:
+async def _embed_all(texts: Mapping[bytes, str], embed: Embed) -> None:
     try:
-        for start in range(0, len(texts), BATCH):
-            batch = texts[start : start + BATCH]
-            for text, vector in zip(batch, await embed(batch), strict=True):
-                _vectors[_key(text)] = _signs(vector), array("f", vector)
+        keys = list(texts)[:MOST_VECTORS]
+        for start in range(0, len(keys), BATCH):
+            batch = keys[start : start + BATCH]
+            for key, vector in zip(batch, await embed([texts[key] for key in batch]), strict=True):
+                _vectors[key] = _signs(vector), array("f", vector)
         while len(_vectors) > MOST_VECTORS:
             _vectors.popitem(last=False)
     except Exception as error:  # as above; the next search tries again
         logger.warning("descriptions of tools are not embedded: %s", type(error).__name__)
+
+
+def _counted(found: Found) -> Counter[str]:
+    counts = Counter(words(found.description))
+    for word in words(found.name):
+        counts[word] += NAME_WEIGHT
+    return counts
 
 
 def words(text: str) -> list[str]:
@@ -173,10 +195,6 @@ def _stem(word: str) -> str:
         if word.endswith(ending) and len(word) - len(ending) >= LEAST_STEM and not word.endswith("ss"):
             return word[: -len(ending)] + ("y" if ending == "ies" else "")
     return word
-
-
-def _begins(word: str, known: str) -> bool:
-    return len(known) >= LEAST_PARTIAL and word.startswith(known)
 
 
 def _signs(vector: Sequence[float]) -> int:

@@ -13,6 +13,7 @@ from django.utils import timezone
 from tools import connect_links, connections, mcp, mcp_lists, tokens
 from tools.connected import Connection, McpServer
 from tools.database import in_thread
+from tools.holders import ERASED
 from tools.values import ToolError
 
 LIST_AGE = timedelta(hours=6)
@@ -36,7 +37,7 @@ async def refresh_lists() -> None:
 
 
 async def give_back() -> None:
-    """Ends connections of servers and keys that were revoked; the vendors are told."""
+    """Ends connections of servers and keys that were revoked, and of end users who were erased; the vendors are told."""
     await _together(connections.disconnect(one) for one in await in_thread(_orphaned))
 
 
@@ -86,6 +87,7 @@ def _stale() -> list[tuple[McpServer, Connection | None]]:
 
 
 def _orphaned() -> list[Connection]:
-    """Of a revoked server, or of a key that was revoked: its holder begins with the key."""
-    of_servers = list(Connection.objects.filter(server__revoked_at__isnull=False).select_related("server")[:MOST_AT_ONCE])
-    return [*of_servers, *Connection.objects.raw(OF_REVOKED_KEYS, [MOST_AT_ONCE])]
+    """Of a revoked server, of an erased end user, or of a revoked key: its holder begins with the key."""
+    gone = Q(server__revoked_at__isnull=False) | Q(holder__startswith=ERASED)
+    rows = list(Connection.objects.filter(gone).select_related("server")[:MOST_AT_ONCE])
+    return [*rows, *Connection.objects.raw(OF_REVOKED_KEYS, [MOST_AT_ONCE])]

@@ -128,10 +128,18 @@ async def sdk() -> Any:
     return await asyncio.to_thread(importlib.import_module, "tools.mcp_session")
 
 
+def local_servers() -> Mapping[str, Mapping[str, Any]]:
+    """The operator's servers by name, as MCP_LOCAL_SERVERS has them. Raises OSError or ValueError (a system check says so first)."""
+    return _local_servers(settings.MCP_LOCAL_SERVERS) if settings.MCP_LOCAL_SERVERS else {}
+
+
 @cache
-def local_servers() -> dict[str, dict[str, Any]]:
-    """The operator's servers by name, as MCP_LOCAL_SERVERS has them. Raises OSError or tomllib.TOMLDecodeError."""
-    return tomllib.loads(Path(settings.MCP_LOCAL_SERVERS).read_text()) if settings.MCP_LOCAL_SERVERS else {}
+def _local_servers(path: str) -> Mapping[str, Mapping[str, Any]]:
+    servers = tomllib.loads(Path(path).read_text())
+    for name, row in servers.items():
+        if not isinstance(row, dict) or not isinstance(row.get("command"), str):
+            raise ValueError(f"{name} has no command")
+    return servers
 
 
 def _rows(user_id: UUID) -> QuerySet[McpTool]:

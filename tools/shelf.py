@@ -68,10 +68,10 @@ _kept: OrderedDict[tuple[UUID, str], Shelf] = OrderedDict()
 
 
 async def caller_shelf(caller: Caller) -> Shelf:
-    return await in_thread(_of_caller, caller)
+    return await in_thread(shelf_of, caller)
 
 
-def _of_caller(caller: Caller) -> Shelf:
+def shelf_of(caller: Caller) -> Shelf:
     return shelf(caller.user_id, holder(caller.key_id, caller.end_user_id))
 
 

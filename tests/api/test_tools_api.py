@@ -87,58 +87,56 @@ def test_a_name_is_taken_once_however_many_ask_at_the_same_time(admin: Caller, c
     assert caller(scope="admin").post("/v1/tools", webhook("once")).status == 201, "another account's"
 
 
-@pytest.mark.parametrize(
-    ("change", "field"),
-    [
-        *(({"name": name}, "name") for name in ("", "a b", "a/b", "qlaud-builtin/x", "x" * 65, "naïve", 5, None)),
-        *(({"description": value}, "description") for value in (None, "", 5, "x" * 10_001)),
-        *(
-            ({"input_schema": value}, "input_schema")
-            for value in (
-                None,
-                "object",
-                [],
-                {"type": "array"},
-                {"type": "objekt"},
-                {"properties": 5},
-                {"properties": {"a": {"type": "strin"}}},
-                {"properties": {"a": {"pattern": "("}}},
-                {"properties": {"a": {"$ref": "#/$defs/none"}}},
-                {"properties": {"a": {"$ref": "http://169.254.169.254/latest"}}},
-                {"properties": {"a": {"$ref": "file:///etc/passwd"}}},
-                {"$schema": "https://example.com/own"},
-                {"required": "a"},
-                {"description": "x" * 70_000},
-            )
-        ),
-        *(
-            ({"webhook_url": url}, "webhook_url")
-            for url in (
-                "http://example.com/hook",
-                "ftp://example.com/hook",
-                "example.com/hook",
-                "https://",
-                "https://user:word@example.com/",
-                "https://10.0.0.1/",
-                "https://[::1]/",
-                "https://0x7f.1/",
-                "https://2130706433/",
-                "https://169.254.169.254/latest/meta-data",
-                "https://[::ffff:10.0.0.1]/",
-                "https://example.com/" + "x" * 2000,
-                5,
-            )
-        ),
-        *(({"timeout_ms": value}, "timeout_ms") for value in (0, -1, 120_001, "x", None)),
-        ({"provider": "qlaud-builtin/calculator"}, "webhook_url"),
-        ({"webhook_url": None}, "webhook_url"),
-        ({"approval": "perhaps"}, "approval"),
-    ],
-)
-def test_a_tool_that_cannot_work_is_refused_with_the_field(admin: Caller, change: dict[str, Any], field: str) -> None:
-    reply = admin.post("/v1/tools", webhook() | change)
-    assert reply.status == 400, reply
-    assert field in reply.error
+BAD_SCHEMAS: list[Any] = [
+    None,
+    "object",
+    [],
+    {"type": "array"},
+    {"type": "objekt"},
+    {"properties": 5},
+    {"properties": {"a": {"type": "strin"}}},
+    {"properties": {"a": {"pattern": "("}}},
+    {"properties": {"a": {"$ref": "#/$defs/none"}}},
+    {"properties": {"a": {"$ref": "http://169.254.169.254/latest"}}},
+    {"properties": {"a": {"$ref": "file:///etc/passwd"}}},
+    {"$schema": "https://example.com/own"},
+    {"required": "a"},
+    {"description": "x" * 70_000},
+]
+BAD_TOOLS: list[tuple[dict[str, Any], str]] = [
+    *(({"name": name}, "name") for name in ("", "a b", "a/b", "qlaud-builtin/x", "x" * 65, "naïve", 5, None)),
+    *(({"description": value}, "description") for value in (None, "", 5, "x" * 10_001)),
+    *(({"input_schema": value}, "input_schema") for value in BAD_SCHEMAS),
+    *(
+        ({"webhook_url": url}, "webhook_url")
+        for url in (
+            "http://example.com/hook",
+            "ftp://example.com/hook",
+            "example.com/hook",
+            "https://",
+            "https://user:word@example.com/",
+            "https://10.0.0.1/",
+            "https://[::1]/",
+            "https://0x7f.1/",
+            "https://2130706433/",
+            "https://169.254.169.254/latest/meta-data",
+            "https://[::ffff:10.0.0.1]/",
+            "https://example.com/" + "x" * 2000,
+            5,
+        )
+    ),
+    *(({"timeout_ms": value}, "timeout_ms") for value in (0, -1, 120_001, "x", None)),
+    ({"provider": "qlaud-builtin/calculator"}, "webhook_url"),
+    ({"webhook_url": None}, "webhook_url"),
+    ({"approval": "perhaps"}, "approval"),
+]
+
+
+def test_a_tool_that_cannot_work_is_refused_with_the_field(admin: Caller) -> None:
+    for change, field in BAD_TOOLS:
+        reply = admin.post("/v1/tools", webhook() | change)
+        assert reply.status == 400, (change, reply)
+        assert field in reply.error, (change, reply)
     assert admin.get("/v1/tools").json["data"] == []
 
 
@@ -160,23 +158,23 @@ def test_a_built_in_is_registered_with_settings_that_never_come_back(admin: Call
     assert "v2." in dumped
 
 
-@pytest.mark.parametrize(
-    "given",
-    [
-        {"provider": "qlaud-builtin/nothing"},
-        {"provider": "qlaud-builtin/slack-post-message"},
-        {"provider": "slack-post-message", "config": {"wrong": CANARY}},
-        {"provider": "slack-post-message", "config": CANARY},
-        {"provider": "slack-post-message", "auth_mode": "per_user", "config": {"token": CANARY}},
-        {"provider": "calculator", "auth_mode": "per_user"},
-        {"provider": "calculator", "auth_mode": "both"},
-        {"provider": "calculator", "input_schema": {"type": "array"}},
-    ],
-)
-def test_a_built_in_that_cannot_work_is_refused_without_repeating_settings(admin: Caller, given: dict[str, Any]) -> None:
-    reply = admin.post("/v1/tools", {"name": "mine", **given})
-    assert reply.status == 400
-    assert CANARY not in reply.error
+BAD_BUILTINS: list[dict[str, Any]] = [
+    {"provider": "qlaud-builtin/nothing"},
+    {"provider": "qlaud-builtin/slack-post-message"},
+    {"provider": "slack-post-message", "config": {"wrong": CANARY}},
+    {"provider": "slack-post-message", "config": CANARY},
+    {"provider": "slack-post-message", "auth_mode": "per_user", "config": {"token": CANARY}},
+    {"provider": "calculator", "auth_mode": "per_user"},
+    {"provider": "calculator", "auth_mode": "both"},
+    {"provider": "calculator", "input_schema": {"type": "array"}},
+]
+
+
+def test_a_built_in_that_cannot_work_is_refused_without_repeating_settings(admin: Caller) -> None:
+    for given in BAD_BUILTINS:
+        reply = admin.post("/v1/tools", {"name": "mine", **given})
+        assert reply.status == 400, (given, reply)
+        assert CANARY not in reply.error
 
 
 def test_everybody_may_read_what_is_built_in(admin: Caller) -> None:

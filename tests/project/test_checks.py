@@ -34,6 +34,8 @@ BAD: dict[str, dict[str, Any]] = {
     "chatai.E013": {"DATABASE_URL": ""},
     "chatai.E014": {"REDIS_URL": ""},
     "chatai.E015": {"FIELD_ENCRYPTION_KEYS": []},
+    "chatai.E016": {"MCP_LOCAL_SERVERS": "/nowhere.toml"},
+    "chatai.W027": {"MCP_OAUTH_CLIENTS": {"nobody": ("id", "secret")}},
     "chatai.W020": {"DEBUG": True},
     "chatai.W021": {"HTTPS": False},
     "chatai.W022": {"EMAIL_URL": ""},

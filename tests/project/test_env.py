@@ -40,6 +40,13 @@ def test_nonsense_is_refused_by_name() -> None:
         env.decimal("A", "5", source={"A": "NaN"})
 
 
+def test_hosts_and_their_addresses_come_in_pairs() -> None:
+    assert env.pair("api.example.com=https://gateway.example.com/", "A") == ("api.example.com", "https://gateway.example.com")
+    for entry in ("api.example.com", "=https://x", "api.example.com=", "api.example.com=ftp://x"):
+        with pytest.raises(EnvError, match=r"should be a list of host=https://…\.$"):
+            env.pair(entry, "A")
+
+
 def test_an_address_that_is_refused_is_not_repeated() -> None:
     with pytest.raises(EnvError) as caught:
         env.url("DATABASE_URL", schemes=("postgresql",), source={"DATABASE_URL": "mysql://root:hunter2@db"})

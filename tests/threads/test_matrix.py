@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
 from allauth.usersessions.models import UserSession
 from django.test import Client
+from django.utils import timezone
 
 from accounts.keys import mint
 from accounts.models import User
@@ -17,11 +20,17 @@ from tests.billing.spending import spend
 from tests.page import Browser, Page
 from tests.running import World
 from tests.threads.test_pages import conversation
-from threads.models import Compaction, Message, Thread, Turn
+from threads.approvals import digest_of, token_of
+from threads.attachments import store_blocks
+from threads.models import Approval, Compaction, Message, Thread, ToolCall, Turn
+from tools import connect_links, mcp_catalog, mcp_servers
+from tools.holders import ACCOUNT
+from tools.models import ToolRule
 
 SIGN_IN = 302  # to the sign-in page
 SIGNED_OUT, NO_SUCH_CHAT = 4401, 4404  # close codes
 SECRET = "Only for the owner"
+SECRET_FILE = base64.b64encode(SECRET.encode()).decode()
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,11 @@ ROUTES = {
     "c/new": OWN_PAGE,
     "c/all": OWN_PAGE,
     "c/archived": OWN_PAGE,
+    "c/approvals/<uuid:approval_id>": READ,
+    "c/approvals/<uuid:approval_id>/decide": CHANGE,
+    "c/approvals/<uuid:approval_id>/answer": CHANGE,
+    "c/calls/<uuid:turn_id>/<path:tool_use_id>": READ,
+    "c/files/<uuid:file_id>": READ,
     "c/<uuid:thread_id>": READ,
     "c/<uuid:thread_id>/older": READ,
     "c/<uuid:thread_id>/text/<int:seq>": READ,
@@ -75,6 +89,11 @@ ROUTES = {
     "c/turns/<uuid:turn_id>/delete": Rule("POST", SIGN_IN, 404, 409),
     "c/turns/<uuid:turn_id>/undo-delete": Rule("POST", SIGN_IN, 404, 409),
     "c/summaries/<uuid:compaction_id>/undo": CHANGE,
+    "connect/start": Rule("POST", SIGN_IN, 404, 404),  # it was not told what
+    "connect/end": Rule("POST", SIGN_IN, 404, 404),
+    "connect/return": Rule("GET", 404, 404, 404),  # nobody was sent away
+    "connect/client.json": OPEN,
+    "connect/<str:token>": READ,
     "frame/image": Rule("GET", 400, 400, 400),  # it was not told which
     "frame/diagram": OPEN,
     "metrics": Rule("GET", 401, 401, 401),
@@ -89,6 +108,10 @@ ROUTES = {
     "settings/security/sessions/<int:session_id>/end/": Rule("POST", SIGN_IN, 404, 302),
     "settings/keys/": OWN_PAGE,
     "settings/keys/<uuid:key_id>/revoke/": Rule("POST", SIGN_IN, 404, 302),
+    "settings/tools/": OWN_PAGE,
+    "settings/tools/rules/": Rule("POST", SIGN_IN, 302, 302),  # a rule of one's own
+    "settings/tools/rules/<uuid:rule_id>/drop/": CHANGE,
+    "settings/connections/": OWN_PAGE,
     "settings/data/": OWN_PAGE,
     "settings/data/close/": Rule("POST", SIGN_IN, 400, 400),  # nobody confirmed it
     "ws:ws/": Rule("WS", SIGNED_OUT, 0, 0),
@@ -105,25 +128,48 @@ def thread(owner: User) -> Thread:
     Thread.objects.filter(pk=thread.pk).update(turn_count=queued.number)
     Message.objects.create(thread=thread, turn=queued, role="user", content=[{"type": "text", "text": SECRET}])
     Compaction.objects.create(thread=thread, through_seq=2, summary=SECRET, model="demo")
+    ToolRule.objects.create(user=owner, pattern="linear/*", verdict="ask", reason=SECRET)
+    store_blocks(owner, thread.pk, [{"type": "document", "source": {"type": "base64", "media_type": "text/plain", "data": SECRET_FILE}}])
+    call = ToolCall.objects.create(turn=queued, tool_use_id="toolu_1/x", name="linear/create_issue", arguments={"title": SECRET})
+    for kind in Approval.Kind.values:
+        digest = digest_of(call.name, "", call.arguments)
+        until = timezone.now() + timedelta(hours=1)
+        Approval.objects.create(call=call, kind=kind, arguments=call.arguments, arguments_digest=digest, question={}, expires_at=until)
     key, _ = mint(owner, SECRET)
     spend(owner, 4_000_000, key=key, model=SECRET, thread_id=thread.pk)
     return thread
+
+
+def approval(thread: Thread, route: str) -> Approval:
+    kind = "form" if route.endswith("/answer") else "approval"
+    return Approval.objects.get(call__turn__thread=thread, kind=kind)
 
 
 def address(route: str, thread: Thread, session_id: int) -> str:
     answered = route.endswith(("/rate", "/fork", "/delete", "/undo-delete"))
     turn = Turn.objects.get(thread=thread, number=1) if answered else Turn.objects.get(thread=thread, status="queued")
     holes = {
+        "<uuid:approval_id>": approval(thread, route).pk,
+        "<path:tool_use_id>": "toolu_1/x",
+        "<uuid:file_id>": thread.files.get().pk,
+        "<uuid:rule_id>": ToolRule.objects.get(reason=SECRET).pk,
         "<uuid:thread_id>": thread.pk,
         "<uuid:turn_id>": turn.pk,
         "<uuid:compaction_id>": thread.compactions.get().pk,
         "<uuid:key_id>": thread.user.api_keys.get(name=SECRET).pk,
         "<int:seq>": 1,
         "<int:session_id>": session_id,
+        "<str:token>": connect_token(thread.user),
     }
     for hole, value in holes.items():
         route = route.replace(hole, str(value))
     return f"/{route}?before=3" if route.endswith("/older") else f"/{route}"
+
+
+def connect_token(user: User) -> str:
+    """Of a link to connect a service, for the person's own chats."""
+    server = mcp_servers.of_catalogue(user.pk, mcp_catalog.entries()["linear"])
+    return connect_links.mint(user.pk, ACCOUNT, server.service, server)[0].rpartition("/")[2]
 
 
 def state(user: User) -> list[object]:
@@ -133,6 +179,13 @@ def state(user: User) -> list[object]:
 
 def ask(client: Client, route: str, thread: Thread, session_id: int) -> tuple[int, str]:
     fields = {"text": "hi", "model": "demo", "request_id": str(uuid7()), "title": "Mine", "on": "1", "rating": "1"}
+    fields |= {
+        "once": (token := token_of(approval(thread, route))),
+        "token": token,
+        "action": "decline",
+        "pattern": "mine",
+        "verdict": "ask",
+    }
     path = address(route, thread, session_id)
     response = client.get(path) if ROUTES[route].method == "GET" else client.post(path, fields)
     return response.status_code, response.content.decode()

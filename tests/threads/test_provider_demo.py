@@ -145,3 +145,64 @@ async def test_the_same_history_gets_the_same_answer_and_another_turn_another() 
     assert await text("Hello") != await text("Hello", assistant("Hi"), "Hello")
     assert not re.search(r"\{|\bNone\b", await text("Hello"))
     assert MODEL.slug == (await told(asking("Hello"))).model
+
+
+META: list[dict[str, Any]] = [{"name": name} for name in ("qlaud_search_tools", "qlaud_get_tool_schemas", "qlaud_multi_execute")]
+TEAMS = '{"results":[{"tool":"linear-list-teams","output":[{"id":"T1","key":"ENG"}],"is_error":false}]}'
+MADE = '{"results":[{"tool":"linear-create-issue","output":{"identifier":"ENG-5"},"is_error":false}]}'
+REFUSED = '{"results":[{"tool":"linear-list-teams","output":"Linear is not connected.","is_error":true}]}'
+
+
+def inner(answer: Partial) -> list[tuple[str, dict[str, Any]]]:
+    """What is called through the meta-tool."""
+    block = answer.content()[-1]
+    if block["type"] != "tool_use":
+        return []
+    assert block["name"] == "qlaud_multi_execute"
+    return [(call["tool"], call["args"]) for call in block["input"]["calls"]]
+
+
+def called(*results: str) -> list[dict[str, Any]]:
+    """Calls that were made and what they answered, as history."""
+    history: list[dict[str, Any]] = []
+    for number, result in enumerate(results):
+        history.append(assistant({"type": "tool_use", "id": f"toolu_{number}", "name": "qlaud_multi_execute", "input": {}}))
+        history.append({"role": "user", "content": [{"type": "tool_result", "tool_use_id": f"toolu_{number}", "content": result}]})
+    return history
+
+
+@pytest.mark.parametrize(
+    ("question", "tool", "arguments"),
+    [
+        ("What is 12×7?", "calculator", {"expression": "12*7"}),
+        ("What time is it?", "current-time", {"timezone": "UTC"}),
+        ("Search my chats for blue whales.", "search-chats", {"query": "blue whales"}),
+        ("Please fetch https://example.com/a?b=1", "fetch-page", {"url": "https://example.com/a?b=1"}),
+        ("How is the weather in Zürich?", "weather", {"place": "Zürich"}),
+        ('Use github-search with {"kind": "code", "query": "x"}', "github-search", {"kind": "code", "query": "x"}),
+    ],
+)
+async def test_it_reaches_every_tool_through_the_meta_tools(question: str, tool: str, arguments: dict[str, Any]) -> None:
+    assert inner(await told(asking(question, tools=META))) == [(tool, arguments)]
+    again = await told(asking(question, *called('{"results":[{"tool":"x","output":"84","is_error":false}]}'), tools=META))
+    assert inner(again) == []
+    assert again.content()[0]["text"].endswith("The tool answered:\n\n84")
+
+
+async def test_a_ticket_takes_two_calls_the_second_with_what_the_first_told() -> None:
+    question = "Create a Linear ticket: Login fails"
+    assert inner(await told(asking(question, tools=META))) == [("linear-list-teams", {})]
+    second = await told(asking(question, *called(TEAMS), tools=META))
+    assert inner(second) == [("linear-create-issue", {"team_id": "T1", "title": "Login fails"})]
+    last = await told(asking(question, *called(TEAMS, MADE), tools=META))
+    assert inner(last) == []
+    assert "ENG-5" in last.content()[0]["text"]
+
+
+async def test_an_errand_ends_where_a_call_failed_and_an_older_one_is_not_mixed_up() -> None:
+    question = "Create a Linear ticket: Login fails"
+    ended = await told(asking(question, *called(REFUSED), tools=META))
+    assert inner(ended) == []
+    assert "It failed: Linear is not connected." in ended.content()[0]["text"]
+    later = await told(asking(question, *called(REFUSED), assistant("No."), question, tools=META))
+    assert inner(later) == [("linear-list-teams", {})]

@@ -15,14 +15,14 @@ import pytest
 from accounts.models import User
 from chatai.lib.http import EgressError
 from tools import actions, registry, shelf
+from tools.database import in_thread
 from tools.dispatch import dispatch
 from tools.meta import compose, expand
 from tools.registry import Builtin, Use
 from tools.results import as_text
 from tools.values import MOST_RESULT_BYTES, Answer, Caller, Outcome, Question, Tool, ToolError
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
+STORED = pytest.mark.django_db(transaction=True)
 SECRET = "canary-0123456789"
 TEXT = {"type": "object", "properties": {"text": {"type": "string", "maxLength": 300_000}}, "additionalProperties": False}
 CONFIG = {"type": "object", "properties": {"api_key": {"type": "string", "format": "password"}}, "required": ["api_key"]}
@@ -38,7 +38,7 @@ def tool(run: Run, **more: Any) -> Tool:
     """A built-in that does `run`."""
     one = Builtin(slug="probe", display_name="Probe", description="Tries.", brand="chatai", input_schema=TEXT, run=run, **more)
     registry.register(one)
-    return next(found for _, found in shelf.builtin_tools(set()))
+    return shelf._of_builtin(one, one.slug, one.description, one.input_schema, "1", one.slug)
 
 
 def caller(user_id: UUID | None = None) -> Caller:
@@ -152,17 +152,13 @@ async def test_a_result_that_is_no_json_is_a_failure(value: Any) -> None:
 async def test_what_the_database_cannot_store_is_replaced() -> None:
     outcome = await dispatch(tool(gives({"a\0": "x\0y\ud800z"})), {}, caller())
     assert outcome.output == {"a\ufffd": "x\ufffdy\ufffdz"}
-    assert (await dispatch(replace(tool_again(), name="again"), {}, caller())).output
-
-
-def tool_again() -> Tool:
-    return next(found for _, found in shelf.builtin_tools(set()))
 
 
 async def test_nothing_is_said_to_be_done_when_nothing_comes_back() -> None:
     assert (await dispatch(tool(gives(None)), {}, caller())).output == "Done."
 
 
+@STORED
 async def test_a_secret_that_a_vendor_repeats_does_not_come_back(owner: User, caplog: pytest.LogCaptureFixture) -> None:
     async def run(arguments: dict[str, Any], use: Use) -> Any:
         key = use.config["api_key"]
@@ -172,7 +168,7 @@ async def test_a_secret_that_a_vendor_repeats_does_not_come_back(owner: User, ca
         return Outcome({"echo": [f"Bearer {key}"], key: 1})
 
     tool(run, auth_mode="tenant", config_schema=CONFIG)
-    await asyncio.to_thread(actions.register_builtin, owner, name="mine", provider="probe", config={"api_key": SECRET})
+    await in_thread(actions.register_builtin, owner, name="mine", provider="probe", config={"api_key": SECRET})
     on = await shelf.caller_shelf(caller(owner.pk))
     caplog.set_level(logging.DEBUG)
     for arguments in ({}, {"text": "x"}):
@@ -183,27 +179,30 @@ async def test_a_secret_that_a_vendor_repeats_does_not_come_back(owner: User, ca
     assert SECRET not in caplog.text
 
 
+@STORED
 async def test_a_tool_revoked_while_the_turn_runs_is_not_run(owner: User, stranger: User) -> None:
     tool(gives("ran"))
-    row = await asyncio.to_thread(actions.register_builtin, owner, name="mine", provider="probe")
+    row = await in_thread(actions.register_builtin, owner, name="mine", provider="probe")
     found = (await shelf.caller_shelf(caller(owner.pk))).tools["mine"]
     assert (await dispatch(found, {}, caller(owner.pk))).output == "ran"
     assert (await dispatch(found, {}, caller(stranger.pk))).error_kind == "unknown"
-    assert not await asyncio.to_thread(actions.revoke, stranger.pk, row.wire_id)
-    assert await asyncio.to_thread(actions.revoke, owner.pk, row.wire_id)
+    assert not await in_thread(actions.revoke, stranger.pk, row.wire_id)
+    assert await in_thread(actions.revoke, owner.pk, row.wire_id)
     assert (await dispatch(found, {}, caller(owner.pk))).error_kind == "unknown"
 
 
+@STORED
 async def test_an_override_of_the_schema_can_narrow_but_not_widen(owner: User) -> None:
     tool(gives("ran"))
     narrow = {"type": "object", "properties": {"text": {"enum": ["a"]}}}
-    await asyncio.to_thread(actions.register_builtin, owner, name="mine", provider="probe", input_schema=narrow)
+    await in_thread(actions.register_builtin, owner, name="mine", provider="probe", input_schema=narrow)
     found = (await shelf.caller_shelf(caller(owner.pk))).tools["mine"]
     assert (await dispatch(found, {"text": "a"}, caller(owner.pk))).output == "ran"
     for arguments in ({"text": "b"}, {"other": 1}):
         assert (await dispatch(found, arguments, caller(owner.pk))).error_kind == "invalid"
 
 
+@STORED
 async def test_a_tool_that_needs_an_account_says_how_to_connect_it(owner: User) -> None:
     one = tool(gives("ran"), auth_mode="per_user", config_schema=CONFIG)
     outcome = await dispatch(one, {}, caller(owner.pk))

@@ -14,6 +14,7 @@ import pytest
 from accounts import keys
 from accounts.models import User
 from tools import actions, discovery, finding, offer
+from tools.database import in_thread
 from tools.finding import Index
 from tools.meta import META
 from tools.models import RegisteredTool
@@ -33,7 +34,7 @@ def hook(user: User, name: str, description: str = "Looks something up.") -> Reg
 
 
 async def hooked(user: User, name: str, description: str = "Looks something up.") -> RegisteredTool:
-    return await asyncio.to_thread(hook, user, name, description)
+    return await in_thread(hook, user, name, description)
 
 
 def of(user: User, **more: Any) -> Caller:
@@ -72,7 +73,7 @@ async def test_explicit_is_exactly_what_was_named(owner: User, stranger: User) -
     rows = [await hooked(owner, name) for name in ("one", "two", "three")]
     foreign = await hooked(stranger, "theirs")
     ids = [rows[2].wire_id, "qlaud-builtin/calculator", rows[0].wire_id, rows[2].wire_id]
-    await asyncio.to_thread(offer.check_ids, owner.pk, ids)
+    await in_thread(offer.check_ids, owner.pk, ids)
     made = await offer.offer(of(owner), "explicit", ids, None)
     assert [tool.name for tool in made.tools] == ["three", "calculator", "one"]
     assert await made.find("two") is None
@@ -80,7 +81,7 @@ async def test_explicit_is_exactly_what_was_named(owner: User, stranger: User) -
     assert (await offer.offer(of(owner), "explicit", None, None)).tools == []
     for bad in (foreign.wire_id, "tool_" + "0" * 32, "tool_x", "one", "", "qlaud-builtin/nothing", "x" * 500):
         with pytest.raises(UnknownTool):
-            await asyncio.to_thread(offer.check_ids, owner.pk, [rows[0].wire_id, bad])
+            await in_thread(offer.check_ids, owner.pk, [rows[0].wire_id, bad])
         with pytest.raises(UnknownTool):
             await offer.offer(of(owner), "explicit", [bad], None)
 
@@ -90,10 +91,10 @@ async def test_what_is_registered_or_revoked_counts_at_once_whoever_wrote_it(own
     assert await made.find("lookup") is None
     row = await hooked(owner, "lookup")
     assert await made.find("lookup") is not None
-    await asyncio.to_thread(actions.revoke, owner.pk, row.wire_id)
+    await in_thread(actions.revoke, owner.pk, row.wire_id)
     assert await made.find("lookup") is None
     again = await hooked(owner, "lookup")
-    await asyncio.to_thread(RegisteredTool.objects.filter(pk=again.pk).update, description="Said by another process.")
+    await in_thread(RegisteredTool.objects.filter(pk=again.pk).update, description="Said by another process.")
     found = await made.find("lookup")
     assert found is not None
     assert found.description == "Said by another process."
@@ -157,7 +158,7 @@ async def test_searching_finds_what_words_say(owner: User) -> None:
 
 
 async def test_what_is_denied_is_not_found_and_what_is_not_connected_says_so(owner: User) -> None:
-    await asyncio.to_thread(actions.set_rule, owner, "calculator", "deny")
+    await in_thread(actions.set_rule, owner, "calculator", "deny")
     assert "calculator" not in await names_found(owner, "calculator calculate")
     rows = (await discovery.search(of(owner), "linear issue", 25))["results"]
     assert {row["connected"] for row in rows if row["name"].startswith(("linear", "qlaud-mcp/linear"))} == {False}
@@ -230,8 +231,8 @@ async def test_a_thousand_tools_cost_a_prompt_nothing_and_a_search_little(owner:
     for number in range(10):
         await hooked(owner, f"lookup_{'abcdefghij'[number]}")
     with_ten = prompt((await offer.offer(of(owner), "dynamic", None, None)).tools)
-    await asyncio.to_thread(a_thousand, owner)
-    key, _ = await asyncio.to_thread(keys.mint, owner, "app")
+    await in_thread(a_thousand, owner)
+    key, _ = await in_thread(keys.mint, owner, "app")
     assert prompt((await offer.offer(of(owner), "dynamic", None, None)).tools) == with_ten == prompt(list(META))
     taken = []
     for number in range(200):

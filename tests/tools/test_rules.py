@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 from uuid import uuid4
 
@@ -11,6 +10,7 @@ import pytest
 from accounts import keys
 from accounts.models import User
 from tools import actions
+from tools.database import in_thread
 from tools.models import ToolRule
 from tools.rules import Ruling, allow_in_chat, decide, verdict
 from tools.values import Caller, Kind, Tool
@@ -75,8 +75,8 @@ async def ruled(found: Tool, user: User, **who: Any) -> str:
 
 
 async def test_what_was_allowed_in_one_chat_is_asked_about_in_another_and_after_a_change(owner: User, stranger: User) -> None:
-    await asyncio.to_thread(allow_in_chat, owner.pk, THREAD, tool())
-    await asyncio.to_thread(allow_in_chat, owner.pk, THREAD, tool())
+    await in_thread(allow_in_chat, owner.pk, THREAD, tool())
+    await in_thread(allow_in_chat, owner.pk, THREAD, tool())
     assert await ruled(tool(), owner, thread_id=THREAD) == "allow"
     assert await ruled(tool(), owner, thread_id=OTHER) == "ask"
     assert await ruled(tool(), owner) == "ask"
@@ -86,26 +86,27 @@ async def test_what_was_allowed_in_one_chat_is_asked_about_in_another_and_after_
 
 
 async def test_rules_of_one_account_are_not_anothers_and_those_of_the_administrator_are_everybodys(owner: User, stranger: User) -> None:
-    await asyncio.to_thread(actions.set_rule, owner, "linear/*", "allow")
+    await in_thread(actions.set_rule, owner, "linear/*", "allow")
     assert (await ruled(tool(), owner), await ruled(tool(), stranger)) == ("allow", "ask")
-    await asyncio.to_thread(ToolRule.objects.create, pattern="linear/*", verdict="deny")
+    await in_thread(ToolRule.objects.create, pattern="linear/*", verdict="deny")
     assert (await ruled(tool(), owner), await ruled(tool(), stranger)) == ("deny", "deny")
 
 
 async def test_an_apps_own_webhook_runs_in_its_turns_and_asks_in_a_persons(owner: User) -> None:
-    app, _ = await asyncio.to_thread(keys.mint, owner, "app")
-    own = await asyncio.to_thread(keys.mint_personal, owner)
+    app, _ = await in_thread(keys.mint, owner, "app")
+    own = await in_thread(keys.personal_key, owner)
+    assert own is not None
     hook = tool("refund", "webhook")
     assert await verdict(hook, {}, Caller(user_id=owner.pk, key_id=app.pk)) == Ruling("allow", "registered")
     assert await ruled(hook, owner, key_id=own.pk) == "ask"
     assert await ruled(hook, owner) == "ask"
     assert await ruled(tool("send-email", "builtin"), owner, key_id=app.pk) == "ask"
-    await asyncio.to_thread(actions.set_rule, owner, "refund", "ask")
+    await in_thread(actions.set_rule, owner, "refund", "ask")
     assert await ruled(hook, owner, key_id=app.pk) == "ask"
 
 
 async def test_what_does_nothing_by_itself_is_never_asked_about(owner: User) -> None:
-    await asyncio.to_thread(actions.set_rule, owner, "*", "ask")
+    await in_thread(actions.set_rule, owner, "*", "ask")
     for kind in ("meta", "client"):
         assert await ruled(tool("qlaud_multi_execute", kind), owner) == "allow"  # type: ignore[arg-type]
 

@@ -18,6 +18,7 @@ from accounts.models import User
 from tests.tools.hostile_urls import NAMES, URLS
 from tests.tools.internet import Names, Request, Site, connects, reply, said, site
 from tools import actions, webhooks
+from tools.database import in_thread
 from tools.dispatch import dispatch
 from tools.models import RegisteredTool
 from tools.shelf import caller_shelf
@@ -50,7 +51,7 @@ async def call(user: User, app: Site, path: str = "/hook", timeout_ms: int = 200
 
 async def registered(user: User, url: str, timeout_ms: int = 2000) -> tuple[Tool, str]:
     given: dict[str, Any] = {"name": f"weather_{uuid4().hex}", "description": "The weather.", "input_schema": SCHEMA, "webhook_url": url}
-    row, secret = await asyncio.to_thread(actions.register_webhook, user, **given, timeout_ms=timeout_ms)
+    row, secret = await in_thread(actions.register_webhook, user, **given, timeout_ms=timeout_ms)
     return (await caller_shelf(Caller(user_id=user.pk))).tools[row.name], secret
 
 
@@ -87,11 +88,11 @@ async def test_the_server_gets_the_call_signed_byte_for_byte(owner: User, app: S
     }
 
 
-@pytest.mark.parametrize("output", ["text", {"a": [1, None]}, [], 0, False, ""])
-async def test_any_output_comes_back_as_it_is(owner: User, app: Site, output: Any) -> None:
-    app.answers["/hook"] = said({"output": output})
-    outcome, _ = await call(owner, app)
-    assert (outcome.output, outcome.is_error) == (output, False)
+async def test_any_output_comes_back_as_it_is(owner: User, app: Site) -> None:
+    for output in ("text", {"a": [1, None]}, [], 0, False, ""):
+        app.answers["/hook"] = said({"output": output})
+        outcome, _ = await call(owner, app)
+        assert (outcome.output, outcome.is_error) == (output, False)
 
 
 async def test_the_server_can_say_that_it_failed(owner: User, app: Site) -> None:
@@ -100,27 +101,28 @@ async def test_the_server_can_say_that_it_failed(owner: User, app: Site) -> None
     assert (outcome.output, outcome.is_error, outcome.attempts) == ("No such city", True, 1)
 
 
-@pytest.mark.parametrize(
-    ("answer", "words"),
-    [
-        (reply(401, "bad signature"), "refused the call (401)"),
-        (said({"output": "x"}, 404), "refused the call (404)"),
-        (reply(302, location="http://127.0.0.1/"), "redirects (302), which is not followed"),
-        (reply(307, location="https://example.com/"), "redirects (307)"),
-        (reply(200, "<html>Sign in</html>", content_type="text/html; charset=utf-8"), "answered text/html where JSON was expected"),
-        (reply(200, ""), "where JSON was expected"),
-        (reply(200, "{", content_type="application/json"), "where JSON was expected"),
-        (said({"result": 1}), "without an `output`"),
-        (said([1]), "without an `output`"),
-        (said({"output": "x" * 1_100_000}), "more than 1,048,576 bytes"),
-    ],
-)
-async def test_an_answer_that_is_none_is_told_once(owner: User, app: Site, answer: Any, words: str) -> None:
-    app.answers["/hook"] = answer
-    outcome, _ = await call(owner, app)
-    assert outcome.is_error
-    assert words in outcome.output
-    assert len(app.requests) == 1
+ANSWERS: list[tuple[Any, str]] = [
+    (reply(401, "bad signature"), "refused the call (401)"),
+    (said({"output": "x"}, 404), "refused the call (404)"),
+    (reply(302, location="http://127.0.0.1/"), "redirects (302), which is not followed"),
+    (reply(307, location="https://example.com/"), "redirects (307)"),
+    (reply(200, "<html>Sign in</html>", content_type="text/html; charset=utf-8"), "answered text/html where JSON was expected"),
+    (reply(200, ""), "where JSON was expected"),
+    (reply(200, "{", content_type="application/json"), "where JSON was expected"),
+    (said({"result": 1}), "without an `output`"),
+    (said([1]), "without an `output`"),
+    (said({"output": "x" * 1_100_000}), "more than 1,048,576 bytes"),
+]
+
+
+async def test_an_answer_that_is_none_is_told_once(owner: User, app: Site) -> None:
+    for answer, words in ANSWERS:
+        app.answers["/hook"] = answer
+        app.requests.clear()
+        outcome, _ = await call(owner, app)
+        assert outcome.is_error
+        assert words in outcome.output
+        assert len(app.requests) == 1
 
 
 async def test_a_server_that_was_away_is_asked_up_to_three_times_more(owner: User, app: Site) -> None:
@@ -134,16 +136,15 @@ async def test_a_server_that_was_away_is_asked_up_to_three_times_more(owner: Use
     assert len({request.body for request in app.requests}) == 1
 
 
-@pytest.mark.parametrize(
-    ("path", "kind"), [("/500", "unavailable"), ("/hang", "timeout"), ("/drip", "timeout"), ("/closed", "unavailable")]
-)
-async def test_a_server_that_stays_away_is_given_up_after_four_tries(owner: User, app: Site, path: str, kind: str) -> None:
+async def test_a_server_that_stays_away_is_given_up_after_four_tries(owner: User, app: Site) -> None:
     app.answers |= {"/500": reply(500, "canary"), "/closed": lambda request, writer: writer.close()}
-    outcome, _ = await call(owner, app, path, timeout_ms=200)
-    assert (outcome.is_error, outcome.error_kind, outcome.attempts) == (True, kind, 4)
-    assert "Tried 4 times" in outcome.output
-    assert "canary" not in outcome.output
-    assert len(app.requests) == 4
+    for path, kind in (("/500", "unavailable"), ("/hang", "timeout"), ("/drip", "timeout"), ("/closed", "unavailable")):
+        app.requests.clear()
+        outcome, _ = await call(owner, app, path, timeout_ms=200)
+        assert (outcome.is_error, outcome.error_kind, outcome.attempts) == (True, kind, 4), path
+        assert "Tried 4 times" in outcome.output
+        assert "canary" not in outcome.output
+        assert len(app.requests) == 4
 
 
 async def test_no_hostile_address_is_connected_to_however_it_got_there(owner: User, app: Site, settings: Settings) -> None:
@@ -152,7 +153,7 @@ async def test_no_hostile_address_is_connected_to_however_it_got_there(owner: Us
     caller = Caller(user_id=owner.pk)
     with connects() as tried:
         for url in URLS:
-            await asyncio.to_thread(RegisteredTool.objects.for_user(owner.pk).update, webhook_url=url)
+            await in_thread(RegisteredTool.objects.for_user(owner.pk).update, webhook_url=url)
             outcome = await dispatch(found, ZURICH, caller)
             assert outcome.is_error, url
     assert tried == []

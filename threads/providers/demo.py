@@ -24,19 +24,12 @@ from threads.blocks import (
     ThinkingDelta,
     text_of,
 )
-from threads.providers import demo_text
+from threads.providers import demo_errands, demo_text
 from threads.providers.base import Request
 
 CHARS_PER_TOKEN = 4
 WORD = re.compile(r"\s*\S+|\s+")  # loses nothing
 TITLE_PROMPT = re.compile(r"\btitle\b.{0,80}\b(chat|conversation)\b|\b(chat|conversation)\b.{0,80}\btitle\b", re.IGNORECASE | re.DOTALL)
-
-# What is asked, which tool could answer it (by its name), and the name its argument may have.
-ERRANDS = (
-    (re.compile(r"what(?:'s| is) ([\d\s.+*/×÷^()-]*\d[\d\s.+*/×÷^()-]*)", re.I), re.compile(r"calc|math|arith|eval", re.I), "expression"),
-    (re.compile(r"what(?:'s| is) the (time|date)|what (time|day) is it", re.I), re.compile(r"time|clock|date", re.I), "timezone"),
-    (re.compile(r"search (?:in )?(?:all )?(?:of )?my chats? for (.+)", re.I), re.compile(r"search|find|recall", re.I), "query"),
-)
 
 
 class DemoProvider:
@@ -89,11 +82,11 @@ def _plan(request: Request, question: str) -> tuple[str | None, str, dict[str, A
     if TITLE_PROMPT.search(_system_text(request)):
         return None, demo_text.title(question), None
     results = _tool_results(request.messages)
-    errand = None if results else _errand(request, question)
-    if results:
-        text = f"{demo_text.LABEL} The tool answered:\n\n" + "\n\n".join(results)
-    elif errand:
+    errand = _errand(request, question, results)
+    if errand:
         text = f"{demo_text.LABEL} But the tool it calls now is real."
+    elif results:
+        text = f"{demo_text.LABEL} The tool answered:\n\n" + "\n\n".join(demo_errands.shown(*one) for one in results[-1])
     else:
         text = demo_text.answer(question, sum(1 for message in request.messages if _asks(message)))
     last = request.messages[-1]
@@ -104,25 +97,13 @@ def _plan(request: Request, question: str) -> tuple[str | None, str, dict[str, A
     return None, text[len(begun) :] if text.startswith(begun) else f"\n\n{text}", errand
 
 
-def _errand(request: Request, question: str) -> dict[str, Any] | None:
-    """The tool call that would answer the question, if such a tool is offered."""
-    for asked, able, argument in ERRANDS:
-        match = asked.search(question)
-        tool = next((tool for tool in request.tools if match and able.search(tool["name"])), None)
-        if match and tool:
-            value = next((group for group in match.groups() if group), "").strip(" ?.!\"'“”")
-            call_id = f"toolu_demo_{uuid.uuid5(uuid.NAMESPACE_OID, repr(request.messages)).hex[:16]}"
-            return {"type": "tool_use", "id": call_id, "name": tool["name"], "input": _arguments(tool, argument, value)}
-    return None
-
-
-def _arguments(tool: dict[str, Any], argument: str, value: str) -> dict[str, str]:
-    schema = tool.get("input_schema") or {}
-    properties = schema.get("properties") or {}
-    wanted = argument if argument in properties else next(iter(schema.get("required") or []), None)
-    if wanted is None or argument == "timezone":
-        return {"timezone": "UTC"} if "timezone" in properties else {}
-    return {wanted: value.replace("×", "*").replace("÷", "/").replace("^", "**")} if argument == "expression" else {wanted: value}
+def _errand(request: Request, question: str, results: list[list[demo_errands.Result]]) -> dict[str, Any] | None:
+    """The tool call that comes next in answering the question, if such a tool is offered."""
+    wanted = demo_errands.next_call(question, request.tools, results)
+    if wanted is None:
+        return None
+    call_id = f"toolu_demo_{uuid.uuid5(uuid.NAMESPACE_OID, repr(request.messages)).hex[:16]}"
+    return {"type": "tool_use", "id": call_id, "name": wanted[0], "input": wanted[1]}
 
 
 def _asks(message: dict[str, Any]) -> bool:
@@ -133,16 +114,21 @@ def _question(messages: list[dict[str, Any]]) -> str:
     return next((text_of(message["content"]) for message in reversed(messages) if _asks(message)), "")
 
 
-def _tool_results(messages: list[dict[str, Any]]) -> list[str]:
-    """What tools answered to the newest question, as text."""
-    newest: list[Block] = next((message["content"] for message in reversed(messages) if message["role"] == "user"), [])
-    return [_result_text(block) for block in newest if block["type"] == "tool_result"]
+def _tool_results(messages: list[dict[str, Any]]) -> list[list[demo_errands.Result]]:
+    """What tools answered since the newest question, a list for each time they were called."""
+    found: list[list[demo_errands.Result]] = []
+    for message in reversed(messages):
+        if _asks(message):
+            break
+        if message["role"] == "user":
+            found.append([_result(block) for block in message["content"] if block["type"] == "tool_result"])
+    return [results for results in reversed(found) if results]
 
 
-def _result_text(block: Block) -> str:
+def _result(block: Block) -> demo_errands.Result:
     content = block.get("content") or ""
     text = content if isinstance(content, str) else text_of(content)
-    return f"It failed: {text}" if block.get("is_error") else text or "(nothing)"
+    return text, bool(block.get("is_error")) or demo_errands.failed_inside(text)
 
 
 def _system_text(request: Request) -> str:

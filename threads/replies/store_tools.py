@@ -25,6 +25,7 @@ _CALL_COLUMNS = """id uuid, parent_id uuid, tool_use_id text, name text, kind te
     is_error boolean, error_kind text, output_bytes int, chain_number int, chain_hash text"""
 _CALL_NAMES = """id, parent_id, tool_use_id, name, kind, source, version, iteration, "position", arguments, writes, repeatable, verdict,
     verdict_by, status, result, is_error, error_kind, output_bytes, chain_number"""
+_CALL_VALUES = ", ".join(f"c.{name.strip()}" for name in _CALL_NAMES.split(","))
 
 # The answer as far as it goes, and every call it asks for, before any of them runs. What may run at once is running from here on.
 RECORD = f"""
@@ -34,9 +35,9 @@ WITH {_OURS}, answer AS (
     FROM ours WHERE m.id = %(answer)s
 ), calls AS (
     INSERT INTO threads_toolcall ({_CALL_NAMES}, chain_hash, turn_id, attempts, created_at, started_at, finished_at)
-    SELECT {_CALL_NAMES}, decode(chain_hash, 'hex'), ours.id, CASE status WHEN 'running' THEN 1 ELSE 0 END, clock_timestamp(),
-        CASE status WHEN 'pending' THEN NULL ELSE clock_timestamp() END,
-        CASE WHEN status IN ('done', 'failed') THEN clock_timestamp() END
+    SELECT {_CALL_VALUES}, decode(c.chain_hash, 'hex'), ours.id, CASE c.status WHEN 'running' THEN 1 ELSE 0 END, clock_timestamp(),
+        CASE c.status WHEN 'pending' THEN NULL ELSE clock_timestamp() END,
+        CASE WHEN c.status IN ('done', 'failed') THEN clock_timestamp() END
     FROM ours, jsonb_to_recordset(%(calls)s::jsonb) AS c({_CALL_COLUMNS})
     ON CONFLICT (turn_id, tool_use_id) DO NOTHING
 )

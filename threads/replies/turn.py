@@ -25,6 +25,7 @@ from threads.replies.scribe import Lost, Scribe
 if TYPE_CHECKING:
     from threads.blocks import Partial
     from threads.providers.base import Provider, Request
+    from tools.values import Outcome
 
 logger = logging.getLogger(__name__)
 
@@ -172,7 +173,7 @@ class LiveTurn:
         for index, closed in enumerate(self.partial.closed):
             if not closed and self.partial.blocks[index]["type"] != "tool_use":  # a call that broke off is none
                 self.journal.append(self.line, BlockStop(index))
-        await self.loop.close(results.STOPPED if ending == "stopped" else results.ENDED)
+        await self._close_calls(results.STOPPED if ending == "stopped" else results.ENDED)
         events: list[Event] = await self.journal.take(self.line)
         content = self.partial.content()
         cost = self.purse.cost() + self.purse.tools_cost
@@ -184,6 +185,15 @@ class LiveTurn:
         )
         values |= {"stop_reason": self.partial.stop_reason or "", "iterations": self.loop.iteration, "hit_max_iterations": self.loop.last}
         await self._store(values)
+
+    async def _close_calls(self, outcome: Outcome) -> None:
+        try:
+            await self.loop.close(outcome)
+        except Lost:
+            raise
+        except Exception:
+            # A turn that cannot be ended would be taken over for ever; adapters answer the calls in its place.
+            logger.exception("turn %s: its calls were not closed", self.claimed.id)
 
     async def _store(self, values: dict[str, Any]) -> None:
         (worth_title,) = await self.scribe.write(lambda connection, given: store.finish(connection, values | given))

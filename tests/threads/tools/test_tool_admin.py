@@ -6,12 +6,13 @@ import asyncio
 import re
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
+from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -167,7 +168,7 @@ def test_a_call_that_only_reads_is_run_again_and_recorded(admin: Client, turn: T
     assert "Run again with these arguments" in admin.get(reverse("admin:threads_toolcall_change", args=[call(0).pk])).content.decode()
     response = again(admin, 0)
     assert isinstance(response, LaterResponse)
-    html = asyncio.run(response.resolve()).content.decode()
+    html = cast(HttpResponse, asyncio.run(response.resolve())).content.decode()
     assert "<h2>Now</h2><pre>84</pre>" in html
     assert CANARY in html, "what came back then"
     assert LogEntry.objects.latest("pk").change_message == f"Ran calculator again with the arguments of tool call {call(0).pk}"

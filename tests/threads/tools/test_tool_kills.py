@@ -12,7 +12,6 @@ import pytest
 from django.db import connection
 
 from accounts.models import User
-from billing import audit
 from tests.threads.tools.harness import Model, ask, executing, process, tools
 from tests.threads.tools.test_loop import sound
 from threads.models import Thread, ToolCall, Turn
@@ -98,5 +97,4 @@ def test_nothing_is_doubled_and_nothing_is_left_open_whenever_a_process_dies(own
         assert done <= set(bench.effects), "what is told as done was done"
     print(f"\n{total} kills in {len(ids)} turns: endings {dict(endings)}, interrupted calls {interrupted}, refused histories {refused}")
     assert set(endings) <= {"done", "interrupted"}
-    assert audit.prove().differences == []
     assert not Turn.objects.filter(finished_at=None).exists()

@@ -57,7 +57,7 @@ def there(vendor: Vendor, settings: Settings) -> None:
     settings.TOOL_ORIGINS = vendor.origins("s3.eu-central-1.amazonaws.com", "storage.example.com")
 
 
-async def run(slug: str, config: dict[str, Any] = CONFIG, **arguments: Any) -> Outcome:
+async def run(slug: str, config: dict[str, Any] = CONFIG, /, **arguments: str) -> Outcome:
     one = builtin(slug)
     assert one is not None
     return as_outcome(await one.run(arguments, Use(Caller(uuid.uuid4()), config)))
@@ -95,7 +95,12 @@ async def test_another_service_that_speaks_s3_is_found_at_its_address(vendor: Ve
 
 async def test_refusals_are_told_without_the_secret(vendor: Vendor) -> None:
     said = "<Error><Code>AccessDenied</Code><Message>canary-secret-access-key may not</Message></Error>"
-    for slug, arguments in (("s3-list-objects", {}), ("s3-read-object", {"key": "k"}), ("s3-write-object", {"key": "k", "content": ""})):
+    given: tuple[tuple[str, dict[str, str]], ...] = (
+        ("s3-list-objects", {}),
+        ("s3-read-object", {"key": "k"}),
+        ("s3-write-object", {"key": "k", "content": ""}),
+    )
+    for slug, arguments in given:
         vendor.answers(Answer(said, 403, XML))
         with pytest.raises(ToolError, match="AccessDenied") as caught:
             await run(slug, **arguments)

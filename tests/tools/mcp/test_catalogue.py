@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from asgiref.sync import async_to_sync
 from django.core.management import CommandError, call_command
+from django.db import IntegrityError, transaction
 from pytest_django import Settings
 
 from accounts.models import User
@@ -70,20 +71,15 @@ def test_a_program_of_the_operator_has_tools_for_everybody(settings: Settings, t
     listed = tmp_path / "servers.toml"
     listed.write_text(f'[local]\ncommand = "{sys.executable}"\nargs = ["{tmp_path / "server.py"}"]\n')
     settings.MCP_LOCAL_SERVERS = str(listed)
-    mcp.local_servers.cache_clear()
-    try:
-        keeping.follow_settings()
-        async_to_sync(keeping.refresh_lists)()
-        (tool,) = mcp.tools_for(owner.pk, ACCOUNT)
-        assert tool.name == "local/double"
-        outcome = async_to_sync(mcp.call)(tool, {"number": 21}, caller)
-        assert (outcome.output, outcome.credential) == ("42", "operator")
-        settings.MCP_LOCAL_SERVERS = ""
-        mcp.local_servers.cache_clear()
-        keeping.follow_settings()
-        assert mcp.tools_for(owner.pk, ACCOUNT) == []
-    finally:
-        mcp.local_servers.cache_clear()
+    keeping.follow_settings()
+    async_to_sync(keeping.refresh_lists)()
+    (tool,) = mcp.tools_for(owner.pk, ACCOUNT)
+    assert tool.name == "local/double"
+    outcome = async_to_sync(mcp.call)(tool, {"number": 21}, caller)
+    assert (outcome.output, outcome.credential) == ("42", "operator")
+    settings.MCP_LOCAL_SERVERS = ""
+    keeping.follow_settings()
+    assert mcp.tools_for(owner.pk, ACCOUNT) == []
 
 
 def test_a_rotation_seals_everything_anew_and_then_the_old_key_can_go(settings: Settings, owner: User) -> None:
@@ -99,7 +95,5 @@ def test_a_rotation_seals_everything_anew_and_then_the_old_key_can_go(settings: 
 
 
 def test_a_local_server_cannot_be_somebodys(owner: User) -> None:
-    from django.db import IntegrityError, transaction
-
     with pytest.raises(IntegrityError), transaction.atomic():
         McpServer.objects.create(user=owner, name="mine", transport="stdio")

@@ -20,6 +20,7 @@ from accounts import keys
 from accounts.models import ApiKey, User
 from tests.tools.mcp.conftest import of_key, settled
 from tests.tools.mcp.fake import Fake
+from threads.actions import delete_end_user
 from tools import connections, credentials, keeping, mcp, mcp_catalog, mcp_servers, oauth_sites, tokens
 from tools.connected import Connection, ConnectLink, McpServer
 from tools.holders import ACCOUNT
@@ -237,10 +238,25 @@ def test_connections_of_one_holder_are_of_no_use_to_another(desk: McpServer, fak
 def test_what_a_revoked_key_connected_is_given_back(desk: McpServer, fake: Fake, owner: User) -> None:
     app = of_key(owner, end_user_id="anna")
     assert sign_in(Client(), fake, manage(app, "connect")["connect_url"]).status_code == 200
-    keys.revoke(ApiKey.objects.get(pk=app.key_id))
+    keys.revoke(ApiKey.objects.get(pk=str(app.key_id)))
     async_to_sync(keeping.give_back)()
     assert not Connection.objects.exists()
     assert len(fake.revoked) == 2
+
+
+def test_erasing_an_end_user_ends_what_they_connected_and_nobody_elses(desk: McpServer, fake: Fake, owner: User) -> None:
+    anna, bert = of_key(owner, "admin", "anna"), of_key(owner, "admin", "bert")
+    by_key = of_key(owner, end_user_id="anna")
+    for who in (anna, bert, by_key):
+        assert sign_in(Client(), fake, manage(who, "connect")["connect_url"]).status_code == 200
+    other = ApiKey.objects.get(pk=str(of_key(owner).key_id))
+    delete_end_user(other, "anna")  # a standard key erases only what is its own
+    assert manage(anna, "status")["connected"] is True
+    delete_end_user(ApiKey.objects.get(pk=str(bert.key_id)), "anna")
+    assert [manage(who, "status")["connected"] for who in (anna, bert, by_key)] == [False, True, False]
+    async_to_sync(keeping.give_back)()
+    assert Connection.objects.get().holder == "end_user:bert"
+    assert len(fake.revoked) == 4
 
 
 @pytest.fixture

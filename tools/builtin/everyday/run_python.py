@@ -16,10 +16,8 @@ TOOL = Builtin(
     slug="run-python",
     display_name="Run Python",
     description=(
-        "Runs Python in a sandbox without network, and tells what it printed and its last expression. There are re, math, json, csv, "
-        "datetime, decimal, random, itertools, functools, collections, hashlib, base64, and no other packages. Files that it writes "
-        "are given to the person; so are charts: `import charts; charts.line(labels, values, title='…')`, also bar, area, scatter and "
-        "pie, with several series as {name: values}."
+        "Runs Python (no network, few modules) and tells what it printed and what its last expression was. Files that it writes are "
+        "shown to the person, and so are charts: import charts; charts.line(labels, values, title='…'), or bar, area, scatter, pie."
     ),
     brand="chatai",
     input_schema=takes("code", code=text("The program.", least=1, most=MOST_CODE)),

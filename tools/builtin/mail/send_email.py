@@ -1,6 +1,7 @@
 """Send a mail through Resend or through a mail server."""
 
 from email.message import EmailMessage
+from email.utils import formatdate, make_msgid, parseaddr
 from typing import Any
 
 from tools.answers import fields
@@ -67,6 +68,8 @@ def _message(given: dict[str, Any], sender: str) -> EmailMessage:
             message["Reply-To"] = given["reply_to"]
     except ValueError:  # a line break in a header
         raise ToolError("An address or the subject has a line break.", "invalid") from None
+    message["Date"] = formatdate()
+    message["Message-ID"] = make_msgid(domain=parseaddr(sender)[1].rpartition("@")[2] or None)
     message.set_content(given["text"])
     return message
 
