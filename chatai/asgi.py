@@ -10,6 +10,7 @@ django.setup()
 
 from channels.routing import ProtocolTypeRouter  # noqa: E402
 from django.conf import settings  # noqa: E402
+from django.urls import get_resolver  # noqa: E402
 from servestatic import ServeStaticASGI  # noqa: E402
 
 from chatai.handler import ThreadedHandler  # noqa: E402
@@ -17,6 +18,8 @@ from threads.routing import websocket_application  # noqa: E402
 
 # The loop and the threads that answer requests share one interpreter: a frame waits for at most this long, in seconds, not 5 ms.
 sys.setswitchinterval(0.0005)
+
+get_resolver().url_patterns  # noqa: B018 - imports every view now, which takes a second, not while somebody waits for the first page
 
 application = ServeStaticASGI(
     ProtocolTypeRouter({"http": ThreadedHandler(), "websocket": websocket_application}),

@@ -46,20 +46,19 @@ class Admission:
 
 # The order of the parts is the order of their locks: the thread, then the budgets (see billing/statements.py). Nothing is written
 # unless everything is, so that the statement needs no transaction around it, and the budgets that all sends of an account share stay
-# locked for no longer than PostgreSQL takes. What is read without a lock may be older than the thread's lock: a repetition that was
-# not seen yet is found by the unique request id.
+# locked for no longer than PostgreSQL takes. What is read in it without a lock may be older than the thread's lock: hence a function
+# for the turn to follow and those that wait; a repetition that was not seen yet is found by the unique request id.
 ADMIT = f"""
 WITH thread AS MATERIALIZED (
     SELECT id, turn_count + 1 AS number, coalesce(%(key)s, key_id) AS key_id, active_turn_id FROM threads_thread
     WHERE id = %(thread)s AND user_id = %(user)s AND deleted_at IS NULL AND (%(only_key)s::uuid IS NULL OR key_id = %(only_key)s)
     FOR NO KEY UPDATE
-), queue AS MATERIALIZED (
-    SELECT count(*) AS turns FROM threads_turn WHERE thread_id = %(thread)s AND status = 'queued'
+), standing AS MATERIALIZED (
+    SELECT s.tip, s.queued FROM thread CROSS JOIN LATERAL threads_standing(thread.id) s
 ), wanted AS MATERIALIZED (
-    SELECT %(turn)s::uuid AS id, thread.id AS thread_id, number, key_id,
-        (SELECT p.id FROM threads_turn p WHERE p.thread_id = thread.id AND p.on_path ORDER BY p.number DESC LIMIT 1) AS parent_id
-    FROM thread, queue
-    WHERE NOT (%(only_idle)s AND (active_turn_id IS NOT NULL OR queue.turns > 0))
+    SELECT %(turn)s::uuid AS id, thread.id AS thread_id, number, key_id, standing.tip AS parent_id
+    FROM thread, standing
+    WHERE NOT (%(only_idle)s AND (active_turn_id IS NOT NULL OR standing.queued > 0))
         AND NOT EXISTS (SELECT 1 FROM threads_turn t WHERE t.thread_id = thread.id AND t.request_id = %(request)s)
 ), {ADMIT_GATES}, turn AS (
     INSERT INTO threads_turn (id, thread_id, key_id, number, parent_id, on_path, request_id, request_digest, model, options, price,
@@ -82,7 +81,7 @@ WITH thread AS MATERIALIZED (
         title = CASE WHEN title = '' AND title_source = 'words' THEN %(title)s ELSE title END
     FROM turn WHERE th.id = turn.thread_id
 )
-SELECT (SELECT number FROM thread), (SELECT count(*) FROM turn), (SELECT active_turn_id FROM thread), (SELECT turns FROM queue), {GRANT}
+SELECT (SELECT number FROM thread), (SELECT count(*) FROM turn), (SELECT active_turn_id FROM thread), (SELECT queued FROM standing), {GRANT}
 """
 _admitting = Statement(ADMIT)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -28,6 +29,7 @@ QUIET_TICK = 0.040  # seconds between inserts when few turns are live
 TICK_PER_TURN = 0.002  # seconds more for each live turn: more turns per insert instead of more inserts
 LONGEST_TICK = 0.400
 GAP_PER_TURN, LONGEST_GAP = 0.0004, 0.040  # seconds between any two inserts, for each live turn and at most
+AT_ONCE = 64  # turns in one insert, or an eighth of them all: who reads them draws them all at once, and nothing else meanwhile
 IDLE_AFTER = 0.4  # seconds; what a turn says after such a pause is written at once
 
 
@@ -77,6 +79,7 @@ class Journal:
         self.connection: psycopg.AsyncConnection[Any] | None = None
         self.in_use = asyncio.Lock()
         self.dirty: set[UUID] = set()
+        self.due: deque[UUID] = deque()  # those whose tick it is
         self.hasty: set[UUID] = set()  # of the dirty ones, those that do not wait for the tick
         self.wanted = asyncio.Event()
         self.urgent = asyncio.Event()
@@ -133,7 +136,7 @@ class Journal:
         while True:
             await self.wanted.wait()
             pause = self.ticked_at + self.tick - time.monotonic()
-            if pause > 0 and not self.urgent.is_set():
+            if pause > 0 and not self.due and not self.urgent.is_set():
                 try:
                     async with asyncio.timeout(pause):
                         await self.urgent.wait()
@@ -143,20 +146,24 @@ class Journal:
             self.wanted.clear()
             self.urgent.clear()
             await self.write()
-            if self.dirty:
+            if self.dirty or self.due:
                 self.wanted.set()
 
     async def write(self) -> None:
-        """One insert with everything pending, or, before the tick, with what cannot wait for it: every write costs each watcher."""
+        """One insert with what a tick found pending (or the next part of that), and what cannot wait for its tick.
+
+        Every write costs each watcher, so that there are few; with hundreds of turns they are spread over the time of a tick.
+        """
         now = self.wrote_at = time.monotonic()
-        if now - self.ticked_at >= self.tick:
+        if not self.due and now - self.ticked_at >= self.tick:
             self.ticked_at = now
-            due, self.dirty, self.hasty = self.dirty, set(), set()
-        else:
-            due, self.hasty = self.hasty, set()
-            self.dirty -= due
+            self.due.extend(self.dirty)
+            self.dirty.clear()
+        turns, self.hasty = self.hasty, set()
+        self.dirty -= turns
+        turns.update(self.due.popleft() for _ in range(min(len(self.due), max(AT_ONCE, len(self.lines) // 8))))
         waiters, self.waiters = self.waiters, []
-        lines = [line for turn_id in due if (line := self.lines.get(turn_id)) and line.pending]
+        lines = [line for turn_id in turns if (line := self.lines.get(turn_id)) and line.pending]
         if lines:
             async with self.in_use:
                 await self._insert(lines, now)
