@@ -58,7 +58,7 @@ class Returned:
 
 @dataclass(frozen=True)
 class Line:
-    """A line of an invoice: so many cents of a price that costs `full_cents` per period."""
+    """A line of an invoice: so many cents of a price that costs `full_cents` per period, both in the invoice's currency."""
 
     price_id: str
     cents: int
@@ -200,7 +200,11 @@ def _invoice(invoice_id: str) -> Payment | None:
         invoice["amount_paid"],
         invoice["total"],
         0,
-        tuple(Line(details["price"], line["amount"], price(details["price"]).cents) for line, details in priced if details),
+        tuple(
+            Line(details["price"], line["amount"], price(details["price"]).cents_in(line["currency"]))
+            for line, details in priced
+            if details
+        ),
         _refunds(intents),
         _disputes(intents),
     )
@@ -231,10 +235,18 @@ class Price:
     cents: int
     currency: str
     interval: str  # "" when it is paid once
+    elsewhere: tuple[tuple[str, int], ...] = ()  # currency and cents, where it is sold in others too
 
     @property
     def amount(self) -> str:
         return said(self.cents, self.currency)
+
+    def cents_in(self, currency: str) -> int:
+        """Raises PaymentsError for a currency in which it is not sold: there is no rate to guess by."""
+        amounts = {**dict(self.elsewhere), self.currency: self.cents}
+        if currency not in amounts:
+            raise PaymentsError(f"a price in {self.currency} has no amount in {currency}")
+        return amounts[currency]
 
 
 def said(cents: int, currency: str) -> str:
@@ -245,12 +257,13 @@ def said(cents: int, currency: str) -> str:
 
 
 def price(price_id: str) -> Price:
-    """What it costs per period. Stripe never changes the amount of a price, so it is asked once."""
+    """What it costs per period. Stripe never changes the amount of a price in a currency, so it is asked once."""
     with asking(f"price {price_id}"):
         return _price(settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE, price_id)
 
 
 @cache
 def _price(_key: str, _base: str, price_id: str) -> Price:
-    found = v1().prices.retrieve(price_id).to_dict()
-    return Price(found["unit_amount"] or 0, found["currency"], (found["recurring"] or {}).get("interval", ""))
+    found = v1().prices.retrieve(price_id, {"expand": ["currency_options"]}).to_dict()
+    options = {currency: option["unit_amount"] or 0 for currency, option in (found.get("currency_options") or {}).items()}
+    return Price(found["unit_amount"] or 0, found["currency"], (found["recurring"] or {}).get("interval", ""), tuple(options.items()))

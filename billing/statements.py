@@ -117,13 +117,14 @@ FINISH_PARTS = f"""ended AS MATERIALIZED (
     FROM turn, thread
 ), {_SETTLE}"""
 
-SETTLE = f"""
-WITH ended AS MATERIALIZED (
+# For a statement that settles a call beside the turns, behind a CTE `first` of one row: what it locks is locked before the money.
+SETTLE_PARTS = f"""ended AS MATERIALIZED (
     SELECT %(hold)s::uuid AS hold_id, %(user)s::uuid AS user_id, %(key)s::uuid AS key_id, %(end_user)s::text AS end_user_id,
         %(thread)s::uuid AS thread_id, %(turn)s::uuid AS turn_id
-), {_SETTLE}
-SELECT count(*) FROM settled
-"""
+    FROM first
+), {_SETTLE}"""
+
+SETTLE = f"WITH first AS (SELECT 1), {SETTLE_PARTS} SELECT count(*) FROM settled"
 
 FREE = """
 WITH freed AS (

@@ -31,6 +31,12 @@ def send_alerts() -> None:
     alerts.send_due()
 
 
+@shared_task(name="billing.send_key_alerts")
+def send_key_alerts() -> None:
+    """Whose keys have reached as much of their caps."""
+    alerts.send_due_of_keys()
+
+
 @shared_task(name="billing.report_usage")
 def report_usage() -> None:
     """What tenants used, to Stripe's meter."""

@@ -36,7 +36,7 @@ CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS") or [
 # Origins a websocket may come from; empty means: the same hosts as pages (see threads/live/consumers.py).
 WEBSOCKET_ORIGINS = env.words("WEBSOCKET_ORIGINS")
 SITE_NAME = env.text("SITE_NAME", "chatai")
-# For links that are made outside a request, such as to a page where somebody connects a service.
+# For links that are made outside a request, such as in a mail or to a page where somebody connects a service.
 HOST_OF_LINKS = ALLOWED_HOSTS[0].lstrip(".*") if PRODUCTION else f"{HOST if HOST != '0.0.0.0' else '127.0.0.1'}:{PORT}"  # noqa: S104
 SITE_URL = env.url("SITE_URL", f"{'https' if HTTPS else 'http'}://{HOST_OF_LINKS}")
 
@@ -234,6 +234,7 @@ CELERY_BEAT_SCHEDULE: dict[str, Any] = {
     "sweep payments": {"task": "billing.sweep_payments", "schedule": 600.0},
     "report usage": {"task": "billing.report_usage", "schedule": 60.0},
     "soft alerts": {"task": "billing.send_alerts", "schedule": 60.0},
+    "soft alerts of keys": {"task": "billing.send_key_alerts", "schedule": 3600.0},
     "check ledger": {"task": "billing.check_ledger", "schedule": crontab(hour=3, minute=40)},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "celerybeat-schedule")

@@ -75,6 +75,7 @@ class Thread(models.Model):
     turn_count = models.IntegerField(default=0, help_text="Numbers handed to turns so far; orders the queue.")
     last_seq = models.IntegerField(default=0, help_text="Highest message sequence number, gapless from 1.")
     read_seq = models.IntegerField(default=0, help_text="Highest sequence number the person has had on screen.")
+    # With the calls beside them, such as its title (see side_costs.py).
     cost_micros = models.BigIntegerField(default=0, help_text="Of all its turns; kept here so that opening a long thread sums nothing.")
     active_turn = models.ForeignKey("Turn", null=True, blank=True, on_delete=models.SET_NULL, related_name="+", db_index=False)
     pinned_at = models.DateTimeField(null=True, blank=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from billing.actions import reserve_side_call, settle_side_call
+from billing.actions import reserve_side_call
 from billing.estimate import input_bound
 from billing.side_calls import SideCall
+from threads import side_costs
 from threads.actions import set_title_of_model
 from threads.blocks import Partial, text_of
 from threads.models import Message, Thread
@@ -78,7 +79,7 @@ def _complete(request: Request, call: SideCall) -> str:
     try:
         asyncio.run(_ask(request, partial, meter))
     finally:
-        settle_side_call(call, meter.figures(call.input_tokens // CHARS_PER_TOKEN))
+        side_costs.settle(call, meter.figures(call.input_tokens // CHARS_PER_TOKEN))
     return text_of(partial.content())
 
 

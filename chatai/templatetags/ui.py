@@ -22,6 +22,14 @@ def dollars(micros: int | None, digits: int = 2) -> str:
     return f"${amount:.{max(digits, 4 if amount >= 0.0001 else 6)}f}"
 
 
+@register.filter
+def balance(micros: int | None) -> str:
+    """What is left: whole cents as such, else four digits, so that an answer is seen to lower it; cut off, never more than there is."""
+    if not micros or micros < 10_000 or micros % 10_000 == 0:
+        return dollars(micros)
+    return dollars(micros // 100 * 100, 4)
+
+
 READ = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
 

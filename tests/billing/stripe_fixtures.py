@@ -16,13 +16,13 @@ WEBHOOK_SECRET = "whsec_test"
 
 @pytest.fixture
 def stripe(settings: Settings) -> Iterator[FakeStripe]:
-    """Switched on, with a plan of $20 a month that gives $25 of credit, and one of $100 that gives $150."""
+    """Switched on, with a plan of $20 (or 3,000 yen) a month that gives $25 of credit, and one of $100 that gives $150."""
     with FakeStripe() as fake:
         settings.STRIPE_SECRET_KEY = fake.secret_key
         settings.STRIPE_API_BASE = fake.url
         settings.STRIPE_PAGES = [fake.url]
         settings.STRIPE_WEBHOOK_SECRETS = [WEBHOOK_SECRET]
-        settings.BILLING_PLANS = [f"Small:{fake.price('Small', 2000)}:25", f"Large:{fake.price('Large', 10000)}:150"]
+        settings.BILLING_PLANS = [f"Small:{fake.price('Small', 2000, jpy=3000)}:25", f"Large:{fake.price('Large', 10000)}:150"]
         yield fake
 
 

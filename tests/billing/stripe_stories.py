@@ -92,9 +92,16 @@ def plan_refunded(fake: FakeStripe, customer: str) -> int:
     return 12_500_000  # half of the plan's credit
 
 
+def plan_in_another_currency(fake: FakeStripe, customer: str) -> int:
+    """Of the small plan, which is sold for 3,000 yen too: more yen than cents, and no more credit for them."""
+    subscription = fake.books.subscribe(customer, price(0), 1, {}, "jpy")
+    fake.books.renew(subscription["id"])
+    return 50 * DOLLAR
+
+
 STORIES: list[Story] = [
     top_up, half_refunded, refunded_in_two_parts, refund_that_failed, dispute_lost, dispute_won, mere_inquiry,
-    plan_with_a_renewal, plan_refunded,
+    plan_with_a_renewal, plan_refunded, plan_in_another_currency,
 ]  # fmt: skip
 
 

@@ -43,6 +43,7 @@ def test_a_title_is_a_line_of_its_own(owner: User) -> None:
     assert (line.thread_id, line.turn_id, line.model, line.provider) == (thread.pk, None, "demo", "demo")
     assert line.cost_micros > 0
     assert line.input_tokens > 0
+    assert thread.cost_micros == line.cost_micros, "part of what the conversation costs"
     budget = Budget.objects.get(user=owner)
     assert (budget.spent_micros, budget.reserved_micros) == (line.cost_micros, held)
     assert Budget.objects.get(key=thread.key_id).spent_micros == line.cost_micros

@@ -231,3 +231,10 @@ def test_an_unlimited_account_stays_so(stripe: FakeStripe, customer: str, owner:
     for event in stories.events(stripe):
         assert deliver(client, event) == 200
     assert Budget.objects.get(user=owner).limit_micros is None
+
+
+def test_a_currency_that_a_price_is_not_sold_in_is_never_guessed() -> None:
+    sold = payments.Price(2000, "usd", "month", (("usd", 2000), ("jpy", 3000)))
+    assert (sold.cents_in("usd"), sold.cents_in("jpy")) == (2000, 3000)
+    with pytest.raises(payments.PaymentsError, match="no amount in eur"):
+        sold.cents_in("eur")

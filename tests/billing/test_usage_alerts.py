@@ -17,7 +17,7 @@ from accounts.models import User
 from billing import actions, alerts
 from billing.models import Budget, LedgerEntry
 from billing.standing import Standing
-from billing.tasks import send_alerts
+from billing.tasks import send_alerts, send_key_alerts
 from tests.billing.spending import set_limit, spend
 from tests.dom import Element, parse
 
@@ -47,13 +47,15 @@ def test_each_level_is_told_once(owner: User, stranger: User) -> None:
     assert told == ["50 % of your budget is spent", "80 % of your budget is spent", "Your budget is spent"]
 
 
-def test_the_mail_says_what_is_left_and_goes_to_the_account(owner: User, stranger: User) -> None:
+def test_the_mail_says_what_is_left_and_goes_to_the_account(owner: User, stranger: User, settings: Settings) -> None:
+    settings.SITE_URL = "https://chat.example"
     spend(owner, 82 * PERCENT)
     send_alerts()
     (sent,) = mail.outbox
     assert sent.to == [owner.email]
     assert "80 % of the budget of your account at chatai is spent. $0.90 of $5.00 is left." in sent.body
     assert "ask the administrator" in sent.body
+    assert "https://chat.example/billing/usage/" in sent.body
     assert "{" not in sent.body
 
 
@@ -89,12 +91,58 @@ def test_a_budget_of_nothing_is_no_news(owner: User) -> None:
     assert subjects() == []
 
 
-def test_keys_of_an_apps_end_users_send_no_mail(owner: User) -> None:
+def test_a_key_of_its_own_cap_alerts_whoever_owns_it_once_per_level(owner: User, stranger: User) -> None:
     set_limit(owner, None)
-    small, _ = keys.mint(owner, "user_42", max_spend_micros=1000)
-    spend(owner, 1000, key=small)
-    send_alerts()
+    app, _ = keys.mint(owner, "Shop & Co", max_spend_micros=1_000_000)
+    told = []
+    for _ in range(11):
+        spend(owner, 100_000, key=app)
+        send_key_alerts()
+        send_key_alerts()
+        told += [(sent.to, sent.subject) for sent in mail.outbox]
+        mail.outbox.clear()
+    levels = ["50 % of the cap of your key “Shop & Co” is spent", "80 % of the cap of your key “Shop & Co” is spent"]
+    assert told == [([owner.email], f"[chatai] {one}") for one in [*levels, "The cap of your key “Shop & Co” is spent"]]
     assert subjects() == []
+
+
+def test_the_keys_of_an_apps_end_users_are_one_mail_with_a_link(owner: User, settings: Settings) -> None:
+    settings.SITE_URL = "https://chat.example"
+    set_limit(owner, None)
+    for number in range(30):
+        app, _ = keys.mint(owner, f"user_{number:02}", max_spend_micros=1_000_000)
+        spend(owner, 500_000 + number * 20_000, key=app)
+    send_key_alerts()
+    (sent,) = mail.outbox
+    assert sent.subject == "[chatai] 30 of your API keys are nearing their caps"
+    assert "- user_25 (qlk_live_" in sent.body.splitlines()[4], "the worst comes first"
+    assert "all of $1.00 is spent, its calls are refused." in sent.body
+    assert sent.body.count(" is spent, ") == alerts.NAMED
+    assert "- and 10 more" in sent.body
+    assert "https://chat.example/settings/keys/" in sent.body
+    assert "{" not in sent.body
+
+
+def test_no_mail_about_the_personal_key_a_revoked_one_or_one_without_a_cap(owner: User) -> None:
+    gone, _ = keys.mint(owner, "gone", max_spend_micros=1000)
+    open_one, _ = keys.mint(owner, "open")
+    for key in (owner.api_keys.get(personal=True), gone, open_one):
+        spend(owner, 100 * PERCENT, key=key)
+    keys.revoke(gone)
+    send_key_alerts()
+    assert subjects() == []
+
+
+def test_a_higher_cap_arms_the_alerts_of_a_key_again(owner: User) -> None:
+    app, _ = keys.mint(owner, "app", max_spend_micros=1000)
+    spend(owner, 1000, key=app)
+    send_key_alerts()
+    app.max_spend_micros = 10_000
+    app.save(update_fields=["max_spend_micros"])
+    send_key_alerts()
+    spend(owner, 4000, key=app)
+    send_key_alerts()
+    assert subjects() == ["The cap of your key “app” is spent", "50 % of the cap of your key “app” is spent"]
 
 
 def test_a_mail_that_could_not_be_sent_is_sent_the_next_time(owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,13 +150,16 @@ def test_a_mail_that_could_not_be_sent_is_sent_the_next_time(owner: User, monkey
         raise smtplib.SMTPServerDisconnected("gone")
 
     spend(owner, 60 * PERCENT)
+    spend(owner, 10, key=keys.mint(owner, "app", max_spend_micros=10)[0])
     with monkeypatch.context() as patched:
         patched.setattr(alerts, "send_mail", refuse)
         send_alerts()
+        send_key_alerts()
     assert subjects() == []
-    send_alerts()
-    send_alerts()
-    assert subjects() == ["50 % of your budget is spent"]
+    for _ in range(2):
+        send_alerts()
+        send_key_alerts()
+    assert subjects() == ["50 % of your budget is spent", "The cap of your key “app” is spent"]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -125,7 +176,7 @@ def test_processes_that_ask_at_once_share_the_alerts(owner: User) -> None:
 
     with ThreadPoolExecutor(4) as pool:
         taken = [alert for found in pool.map(take, range(8)) for alert in found] + alerts.take()
-    assert sorted(alert.user_id for alert in taken) == sorted(person.pk for person in people)
+    assert sorted(alert.of for alert in taken) == sorted(person.pk for person in people)
     assert {alert.level for alert in taken} == {50}
 
 

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from accounts.models import User
 from billing.models import Budget, LedgerEntry
-from chatai.templatetags.ui import dollars
+from chatai.templatetags.ui import balance, dollars
 from tests.billing.spending import set_limit, spend
 from tests.conftest import PASSWORD
 from tests.running import World
@@ -106,7 +106,7 @@ def test_sign_up_shows_five_dollars_and_an_answer_lowers_them_by_its_price(page:
     expect(page.locator("#gauge-details [data-left-to-spend]")).to_have_text(dollars(5_000_000 - cost, 4))
     picture(page, "answer")
     page.goto("/billing/usage/")
-    expect(page.locator("#left")).to_have_text(dollars(5_000_000 - cost))
+    expect(page.locator("#left")).to_have_text(balance(5_000_000 - cost))
     expect(page.locator("#lines tbody tr").first).to_contain_text(dollars(cost, 4))
     expect(page.locator("#chart canvas")).to_be_visible()
     expect(page.locator("#by-day table")).to_be_hidden()

@@ -89,6 +89,8 @@ class Api:
             if path == "payments" and thing["object"] == "invoice":
                 rows = self.books.newest("invoice_payment", invoice=thing["id"])
                 thing["payments"] = {"object": "list", "data": rows, "has_more": False, "url": "/v1/invoice_payments"}
+            elif path == "currency_options" and thing["object"] == "price":
+                thing[path] = {currency: {"unit_amount": amount} for currency, amount in thing["_amounts"].items()}
             elif isinstance(thing.get(path), str):
                 thing[path] = copy.deepcopy(self.books.objects[thing[path]])
             elif path not in thing:
@@ -116,7 +118,8 @@ class Api:
     def make_price(self, given: Json) -> Json:
         product = given.get("product") or self.make_product(given["product_data"])["id"]
         interval = given.get("recurring", {}).get("interval")
-        return self.books.add(shapes.price(product, int(given["unit_amount"]), given["currency"], interval))
+        elsewhere = {currency: int(option["unit_amount"]) for currency, option in given.get("currency_options", {}).items()}
+        return self.books.add(shapes.price(product, int(given["unit_amount"]), given["currency"], interval, elsewhere))
 
     def make_session(self, given: Json) -> Json:
         (line,) = given["line_items"]  # more than one is not asked for here
@@ -168,6 +171,12 @@ class Api:
         return self.books.meter_events[identifier]
 
 
-def shown(thing: Any) -> Json:
+def shown(thing: Json) -> Json:
     """Without what the fake keeps for itself."""
-    return {name: value for name, value in thing.items() if not name.startswith("_")}
+    return {name: _shown(value) for name, value in thing.items() if not name.startswith("_")}
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_shown(one) for one in value]
+    return shown(value) if isinstance(value, dict) else value

@@ -78,13 +78,19 @@ class Books:
         self.tell("payment_intent.succeeded", intent)
         return intent
 
-    def subscribe(self, customer: str, price_id: str, quantity: int, metadata: Json) -> Json:
+    def subscribe(self, customer: str, price_id: str, quantity: int, metadata: Json, currency: str = "") -> Json:
+        """In the price's own currency, or another one of it."""
         price = self.find("price", price_id)
-        subscription = self.add(shapes.subscription(customer, price, quantity, dict(metadata)))
+        currency = currency or price["currency"]
+        subscription = self.add(shapes.subscription(customer, price, quantity, dict(metadata), currency))
         self.tell("customer.subscription.created", subscription)
-        lines = [shapes.invoice_line(price, price["unit_amount"] * quantity, subscription, False, quantity)]
+        lines = [shapes.invoice_line(price, self._amount(price, subscription) * quantity, subscription, False, quantity)]
         self.bill(subscription, lines, "subscription_create")
         return subscription
+
+    def _amount(self, price: Json, subscription: Json) -> int:
+        amount: int = price["_amounts"][subscription["currency"]]
+        return amount
 
     def renew(self, subscription_id: str) -> Json:
         """A month later: the next invoice, paid."""
@@ -92,7 +98,9 @@ class Books:
             subscription = self.find("subscription", subscription_id)
             item = subscription["items"]["data"][0]
             lines = [
-                shapes.invoice_line(item["price"], item["price"]["unit_amount"] * item["quantity"], subscription, False, item["quantity"])
+                shapes.invoice_line(
+                    item["price"], self._amount(item["price"], subscription) * item["quantity"], subscription, False, item["quantity"]
+                )
             ]
             return self.bill(subscription, lines, "subscription_cycle")
 

@@ -39,10 +39,11 @@ class FakeStripe:
         self.server.shutdown()
         self.server.server_close()
 
-    def price(self, name: str, unit_amount: int, interval: str | None = "month") -> str:
-        """A price of its own product, in cents; its id."""
+    def price(self, name: str, unit_amount: int, interval: str | None = "month", **elsewhere: int) -> str:
+        """A price of its own product, in cents and perhaps in other currencies; its id."""
+        options = {"currency_options": {currency: {"unit_amount": amount} for currency, amount in elsewhere.items()}}
         recurring = {"recurring": {"interval": interval}} if interval else {}
-        made = self.api.make_price({"product_data": {"name": name}, "unit_amount": unit_amount, "currency": "usd", **recurring})
+        made = self.api.make_price({"product_data": {"name": name}, "unit_amount": unit_amount, "currency": "usd", **options, **recurring})
         return str(made["id"])
 
 

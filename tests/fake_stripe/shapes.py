@@ -11,12 +11,13 @@ def made(prefix: str, kind: str, **fields: object) -> Json:
     return {"id": new_id(prefix), "object": kind, "created": now(), "livemode": False, "metadata": {}, **fields}
 
 
-def price(product: str, unit_amount: int, currency: str, interval: str | None) -> Json:
+def price(product: str, unit_amount: int, currency: str, interval: str | None, elsewhere: dict[str, int]) -> Json:
+    """`elsewhere`: amounts in other currencies, which are shown to whoever expands them."""
     recurring = {"interval": interval, "interval_count": 1, "meter": None, "trial_period_days": None, "usage_type": "licensed"}
     fields = {"billing_scheme": "per_unit", "product": product, "unit_amount": unit_amount, "unit_amount_decimal": str(unit_amount)}
     return made(
         "price", "price", active=True, currency=currency, type="recurring" if interval else "one_time",
-        recurring=recurring if interval else None, nickname=None, lookup_key=None, **fields,
+        recurring=recurring if interval else None, nickname=None, lookup_key=None, _amounts={currency: unit_amount, **elsewhere}, **fields,
     )  # fmt: skip
 
 
@@ -52,9 +53,9 @@ def dispute(charge: Json, amount: int, status: str) -> Json:
     )  # fmt: skip
 
 
-def subscription(customer: str, of: Json, quantity: int, metadata: Json) -> Json:
+def subscription(customer: str, of: Json, quantity: int, metadata: Json, currency: str) -> Json:
     fresh = made(
-        "sub", "subscription", customer=customer, status="active", currency=of["currency"], cancel_at_period_end=False, cancel_at=None,
+        "sub", "subscription", customer=customer, status="active", currency=currency, cancel_at_period_end=False, cancel_at=None,
         canceled_at=None, ended_at=None, start_date=now(), latest_invoice=None, collection_method="charge_automatically", metadata=metadata,
     )  # fmt: skip
     item = made("si", "subscription_item", price=of, quantity=quantity, subscription=fresh["id"])
@@ -67,7 +68,8 @@ def subscription(customer: str, of: Json, quantity: int, metadata: Json) -> Json
 def invoice_line(of: Json, amount: int, subscription: Json, proration: bool, quantity: int) -> Json:
     details = {"invoice_item": None, "proration": proration, "subscription": subscription["id"], "proration_details": None}
     return made(
-        "il", "line_item", amount=amount, currency=of["currency"], description=f"{quantity} × plan", quantity=quantity, discounts=[],
+        "il", "line_item", amount=amount, currency=subscription["currency"], description=f"{quantity} × plan", quantity=quantity,
+        discounts=[],
         parent={"type": "subscription_item_details", "invoice_item_details": None,
                 "subscription_item_details": details | {"subscription_item": subscription["items"]["data"][0]["id"]}},
         pricing={"type": "price_details", "unit_amount_decimal": str(amount),

@@ -168,6 +168,8 @@ def test_the_model_is_sent_the_summary_and_the_rest_and_it_is_made_once(owner: U
     made = Compaction.objects.get(thread=thread)
     assert made.summary == NOTES
     assert made.cost_micros > 0
+    thread.refresh_from_db()
+    assert thread.cost_micros == made.cost_micros, "the answers of these tests cost nothing"
     kept = list(Message.objects.filter(thread=thread, seq__gt=made.through_seq, seq__lte=turn.first_seq).order_by("seq"))
     assert vendor.sent == [compaction.LEAD_IN + NOTES, *(text_of(message.content) for message in kept)]
     assert (len(kept), kept[0].role) == (3, "user")

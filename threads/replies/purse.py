@@ -13,8 +13,9 @@ from billing import estimate
 from billing.gates import Grant
 from billing.pricing import exact_micros, rounded_up
 from billing.side_calls import SideCall, capped, line_values, reserve_values, settle_values
-from billing.statements import RESERVE, SETTLE
+from billing.statements import RESERVE
 from billing.versions import version_id
+from threads import side_costs
 from threads.blocks import BlockDelta, BlockStart, Event, IterationStart, MessageDelta, MessageStart, Other
 from threads.providers.base import ProviderError
 from threads.replies import store
@@ -184,7 +185,7 @@ async def reserve_side_call(pool: AsyncConnectionPool[Any], call: SideCall) -> b
 
 
 async def settle_side_call(pool: AsyncConnectionPool[Any], call: SideCall, usage: dict[str, int]) -> int:
-    """Settle what was held; its cost in micro-dollars."""
+    """Settle what was held, counted in its conversation; the cost in micro-dollars."""
     values = settle_values(call, usage)
-    await store.patiently(pool, lambda connection: connection.execute(SETTLE, values))
+    await store.patiently(pool, lambda connection: connection.execute(side_costs.SETTLE, values))
     return int(values["cost"])
