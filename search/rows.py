@@ -59,7 +59,7 @@ def _row(hit: Hit, zone: dt.tzinfo, who: str) -> Row:
         sent_at=hit.created_at,
         snippet=hit.snippet,
         marks=hit.marks,
-        by_meaning=alone,
+        by_meaning=alone and not hit.marks,
         weak=alone and hit.score < WEAK,
     )
 
