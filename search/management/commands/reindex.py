@@ -25,11 +25,11 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         self.told = 0.0
         if options["check"]:
-            self.check()
+            self.prove()
         else:
             self.rebuild()
 
-    def check(self) -> None:
+    def prove(self) -> None:
         total, report = Message.objects.count(), checking.Report()
         for report in checking.check():
             self.progress("checked", report.seen, total)
