@@ -122,6 +122,12 @@ ORDER BY s.merit DESC, s.created_at DESC, s.message_id
 """
 HEADLINE = f"'HighlightAll=true, StartSel={MARK}, StopSel={UNMARK}'"
 
+# The graph of neighbours holds all large owners: it is walked on until enough of this one's were met.
+BY_INDEX = """
+SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true), set_config('hnsw.ef_search', '400', true),
+    set_config('hnsw.max_scan_tuples', '100000', true)
+"""
+
 
 @cache
 def build(arms: Arms, literal: bool, large: bool, given: frozenset[str]) -> str:
