@@ -44,11 +44,11 @@ class Command(BaseCommand):
         generations.ensure()
         while outbox.take():
             pass
-        unfilled = Generation.objects.exclude(state=Generation.State.RETIRED).filter(filled_at=None).first()
+        unfilled = Generation.objects.exclude(state=Generation.State.RETIRED).filter(filled_at=None).order_by("-id").first()
         generation = unfilled or generations.rebuild()
         if unfilled is not None and unfilled.messages_done:
             self.stdout.write(f"Going on behind {unfilled.messages_done:,} messages.")
-        while generations.fill() or Generation.objects.filter(pk=generation.pk, filled_at=None).exists():
+        while generations.fill():
             generation.refresh_from_db()
             self.progress("words", generation.messages_done, max(generation.messages_total, generation.messages_done))
         self.vectors(generation)
