@@ -48,16 +48,18 @@ class Command(BaseCommand):
         generation = unfilled or generations.rebuild()
         if unfilled is not None and unfilled.messages_done:
             self.stdout.write(f"Going on behind {unfilled.messages_done:,} messages.")
-        while generations.fill():
+        while generation.filled_at is None:
+            if not generations.fill():
+                time.sleep(LOOK)  # `worker` is at it
             generation.refresh_from_db()
             self.progress("words", generation.messages_done, max(generation.messages_total, generation.messages_done))
-        self.vectors(generation)
+        self.wait_for_vectors(generation)
         generations.promote()
         generation.refresh_from_db()
         answers = generation.state == Generation.State.SERVING
         self.stdout.write("The index is complete and answers." if answers else "It will answer when it has its vectors.")
 
-    def vectors(self, generation: Generation) -> None:
+    def wait_for_vectors(self, generation: Generation) -> None:
         """Watch the embedder at work for as long as there is one."""
         mine = Passage.objects.filter(generation=generation)
         total = mine.count()
