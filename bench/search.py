@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 from uuid import UUID, uuid4
 
 from django.db import connection
@@ -175,12 +176,8 @@ def throughput(rows: Rows) -> list[Line]:
 @contextmanager
 def given_vector(vector: str) -> Iterator[None]:
     """Queries have this vector at hand."""
-    before = vectors.of_query
-    vectors.of_query = lambda _user, _model, _text: vector
-    try:
+    with mock.patch.object(vectors, "of_query", return_value=vector):
         yield
-    finally:
-        vectors.of_query = before
 
 
 def vector_near(rows: Rows, owner: UUID, chance: random.Random) -> str:

@@ -71,7 +71,8 @@ class Local:
             from transformers.utils.logging import disable_progress_bar
         except ImportError as error:
             raise Unavailable("sentence-transformers is not installed: install the extra `local-embeddings`.") from error
-        disable_progress_bar()
+        quietly: Any = disable_progress_bar
+        quietly()
         torch.set_num_threads(settings.EMBEDDING_THREADS)
         place = _bundled() if name.rpartition("/")[2] == BUNDLED else None
         try:

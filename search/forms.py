@@ -20,8 +20,7 @@ class QueryField(forms.CharField):
     """What was typed, with nothing in it that the database has no place for."""
 
     def to_python(self, value: object) -> str:
-        text: str = super().to_python(clean_text(str(value or "")))
-        return text
+        return super().to_python(clean_text(str(value or ""))) or ""
 
 
 def _day(label: str) -> forms.DateField:
@@ -39,7 +38,7 @@ class SearchForm(forms.Form):
     page = forms.IntegerField(required=False, min_value=1, max_value=MOST_PAGES)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, **{"label_suffix": "", **kwargs})
         models = forms.ChoiceField(required=False, label="Model")
         models.choices = [("", "Any"), *sorted(described.model_names().items(), key=lambda one: one[1])]
         self.fields["model"] = models

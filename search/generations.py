@@ -73,13 +73,13 @@ def retire(state: Generation.State) -> None:
     Generation.objects.filter(state=state).update(state=Generation.State.RETIRED, retired_at=timezone.now())
 
 
-def fill(most: int = AT_ONCE) -> int:
-    """Bring the next messages into the generation that is not filled yet; how many rows it has passed. 0: nothing to do."""
+def fill(most: int = AT_ONCE) -> bool:
+    """Bring the next messages into a generation that is not filled yet; False when there is none (or another process is at it)."""
     with transaction.atomic():
         unfilled = Generation.objects.exclude(state=Generation.State.RETIRED).filter(filled_at=None)
         generation = unfilled.select_for_update(skip_locked=True).order_by("id").first()
         if generation is None:
-            return 0
+            return False
         ids = _after(generation.filled_to, most)
         index.store(index.sources(NEXT, {"messages": ids}), generation.pk)
         generation.messages_done += len(ids)
@@ -88,7 +88,7 @@ def fill(most: int = AT_ONCE) -> int:
         else:
             generation.filled_at = timezone.now()
         generation.save(update_fields=["filled_to", "filled_at", "messages_done"])
-    return len(ids)
+    return True
 
 
 def _after(last: UUID | None, most: int) -> list[UUID]:

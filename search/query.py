@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 from uuid import UUID
 
-from django.db import connection
+from django.db import connection, transaction
 
 from chatai.lib import prepared
 from search import snippets, statement, vectors
@@ -155,7 +156,9 @@ def _threads(owner: Owner) -> Any:
 
 def _rows(arms: Literal["both", "meaning", "text"], literal: bool, large: bool, values: dict[str, Any]) -> list[statement.Row]:
     given = frozenset(name for name in statement.FILTERS if values[name] is not None)
-    with connection.cursor() as cursor:
+    with transaction.atomic() if large else nullcontext(), connection.cursor() as cursor:
+        if large:
+            cursor.execute(statement.BY_INDEX)
         cursor.execute(statement.build(arms, literal, large, given), values)
         return [statement.Row(*row) for row in cursor.fetchall()]
 

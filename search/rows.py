@@ -43,13 +43,15 @@ def address(hit: Hit) -> str:
     return f"{reverse('thread', args=[hit.thread_id])}?at={hit.seq}#m-{hit.message_id}"
 
 
-def rows_of(hits: Iterable[Hit], zone: dt.tzinfo) -> list[Row]:
+def rows_of(hits: Iterable[Hit], zone: dt.tzinfo, lead: int | None = None) -> list[Row]:
+    """`lead`: where only two lines of a snippet are shown, the characters that may stand before what matched."""
     names = described.model_names()
-    return [_row(hit, zone, "You" if hit.role == "user" else names.get(hit.model, hit.model)) for hit in hits]
+    return [_row(hit, zone, "You" if hit.role == "user" else names.get(hit.model, hit.model), lead) for hit in hits]
 
 
-def _row(hit: Hit, zone: dt.tzinfo, who: str) -> Row:
+def _row(hit: Hit, zone: dt.tzinfo, who: str, lead: int | None) -> Row:
     alone = hit.match == "meaning"
+    snippet, marks = (hit.snippet, hit.marks) if lead is None else _beginning(hit.snippet, hit.marks, lead)
     return Row(
         message_id=hit.message_id,
         url=address(hit),
@@ -57,11 +59,20 @@ def _row(hit: Hit, zone: dt.tzinfo, who: str) -> Row:
         who=who,
         when=said(hit.created_at.astimezone(zone)),
         sent_at=hit.created_at,
-        snippet=hit.snippet,
-        marks=hit.marks,
-        by_meaning=alone,
+        snippet=snippet,
+        marks=marks,
+        by_meaning=alone and not hit.marks,
         weak=alone and hit.score < WEAK,
     )
+
+
+def _beginning(text: str, marks: list[tuple[int, int]], lead: int) -> tuple[str, list[tuple[int, int]]]:
+    """The text from a word about `lead` characters before its first mark on."""
+    if not marks or marks[0][0] <= lead:
+        return text, marks
+    first = marks[0][0]
+    cut = text.find(" ", first - lead, first) + 1 or first
+    return f"…{text[cut:]}", [(begin - cut + 1, end - cut + 1) for begin, end in marks]
 
 
 def said(at: dt.datetime) -> str:

@@ -69,13 +69,13 @@ texts AS (
         WHERE {mine} AND p.words @@ a.loose
     ) matching
     ORDER BY place LIMIT %(depth)s
-), by_text AS (
+), by_text AS MATERIALIZED (
     SELECT message_id, row_number() OVER (ORDER BY min(place)) AS place, (array_agg(id ORDER BY place))[1] AS passage,
         bool_or(exact) AS exact, max(weight) AS weight
     FROM texts GROUP BY message_id
 )"""
 SHARED = """
-shared AS (
+shared AS MATERIALIZED (
     SELECT t.message_id, max((length(p.words) - length(ts_delete(p.words, a.lexemes)))::float8 / greatest(cardinality(a.lexemes), 1))
         AS share
     FROM texts t JOIN search_passage p ON p.id = t.id JOIN asked a ON a.language = p.language
@@ -87,7 +87,7 @@ meanings AS (
     FROM search_passage p
     WHERE {mine} AND p.vector IS NOT NULL
     ORDER BY distance LIMIT %(depth)s
-), by_meaning AS (
+), by_meaning AS MATERIALIZED (
     SELECT message_id, row_number() OVER (ORDER BY min(distance)) AS place, (array_agg(id ORDER BY distance))[1] AS passage
     FROM meanings GROUP BY message_id
 )"""
@@ -121,6 +121,12 @@ FROM shown s JOIN asked a ON a.language = s.language
 ORDER BY s.merit DESC, s.created_at DESC, s.message_id
 """
 HEADLINE = f"'HighlightAll=true, StartSel={MARK}, StopSel={UNMARK}'"
+
+# The graph of neighbours holds all large owners: it is walked on until enough of this one's were met.
+BY_INDEX = """
+SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true), set_config('hnsw.ef_search', '400', true),
+    set_config('hnsw.max_scan_tuples', '100000', true)
+"""
 
 
 @cache

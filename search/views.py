@@ -20,6 +20,7 @@ from threads.refusals import Refused
 
 PAGE = 20  # hits of a page
 TITLES, PALETTE = 5, 6  # chats and messages of each kind in the palette
+LEAD = 30  # characters before what matched, in the palette's two lines
 
 
 @require_safe
@@ -80,5 +81,5 @@ def _part(request: HttpRequest, template: str, q: str, mode: Mode, **more: Any) 
         found = find(Owner(person(request)), q, limit=2 * PALETTE if mode == "semantic" else PALETTE, mode=mode)
     except Refused as refusal:
         return refuse(request, refusal)
-    rows = [row for row in rows_of(found.hits, zone_of(request)) if not row.weak]
+    rows = [row for row in rows_of(found.hits, zone_of(request), LEAD) if not row.weak]
     return render(request, template, {"rows": rows, "q": q, "meaning": found.meaning, **more})

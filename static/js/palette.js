@@ -41,8 +41,9 @@ function choose(option) {
 // --- titles, from what is on the page ---
 
 function chatOption(link) {
-  const option = Object.assign(document.createElement("a"), { href: link.href, tabIndex: -1, role: "option" });
-  option.append(Object.assign(document.createElement("span"), { textContent: link.querySelector(".name").textContent }));
+  const option = dialog.querySelector("template").content.firstElementChild.cloneNode(true);
+  option.href = link.href;
+  option.querySelector("span").textContent = link.querySelector(".name").textContent;
   return option;
 }
 
@@ -77,7 +78,7 @@ function put({ ok, fragment }, name) {
 
 async function ask(name, text, { signal }) {
   const where = part(name);
-  where.classList.add("waiting");
+  where.classList.add("looking");
   try {
     const answer = await fetchPart(results.dataset[name], text, signal);
     if (signal.aborted) return;
@@ -88,7 +89,7 @@ async function ask(name, text, { signal }) {
     if (error.name === "AbortError") return;
     where.replaceChildren("The server cannot be reached.");
   }
-  part(name).classList.remove("waiting");
+  part(name).classList.remove("looking");
   const found = results.querySelectorAll("[data-message]").length;
   count.textContent = found ? `${found} messages` : "";
 }
@@ -104,7 +105,7 @@ function search() {
   all.href = `${form.getAttribute("action")}?q=${encodeURIComponent(text)}`;
   part("meaning").replaceChildren();
   if (!text) return part("words").replaceChildren();
-  part("meaning").classList.add("waiting");
+  part("meaning").classList.add("looking");
   timers.push(setTimeout(ask, WORDS_AFTER, "words", text, asking), setTimeout(ask, MEANING_AFTER, "meaning", text, asking));
 }
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from uuid import UUID
 
 from accounts.models import User
-from search import embedder, embedding, generations, index
+from search import choice, embedding, generations, index
 from threads.models import Message, Thread, Turn
 
 PAIRS = Path(__file__).parent / "pairs"
@@ -49,6 +49,6 @@ def store(owner: User) -> dict[Labelled, UUID]:
             content = [{"type": "text", "text": one.text}]
             ids[one] = Message.objects.create(thread=thread, turn=turn, seq=seq, role=one.role, content=content, model="demo").pk
         index.index_turns(thread.turns.values_list("pk", flat=True))
-    while embedding.embed_due(embedder.configured()):
+    while embedding.embed_due(choice.configured()):
         pass
     return ids

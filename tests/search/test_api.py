@@ -12,7 +12,7 @@ from django.test import Client
 
 from accounts.keys import mint
 from accounts.models import User
-from search import query
+from search import vectors
 from search.models import Generation
 from tests.search.talk import conversation, indexed, say
 from threads import removal
@@ -25,7 +25,7 @@ HIT = {"thread_id", "turn_id", "seq", "role", "score", "match", "snippet", "mode
 @pytest.fixture(autouse=True)
 def by_words(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody embeds."""
-    monkeypatch.setattr(query.vectors, "of_query", lambda *_: None)
+    monkeypatch.setattr(vectors, "of_query", lambda *_: None)
 
 
 @pytest.fixture

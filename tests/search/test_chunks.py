@@ -1,6 +1,7 @@
 """Messages are cut where a reader would."""
 
 import random
+from itertools import pairwise
 
 from search.chunks import MOST, PIECE, TARGET, passages, tokens
 
@@ -26,7 +27,7 @@ def test_a_long_message_is_cut_between_paragraphs_when_there_are_some() -> None:
 def test_neighbours_overlap_and_no_passage_is_longer_than_a_model_reads() -> None:
     found = passages(" ".join(f"Sentence number {number} says something." for number in range(200)))
     assert len(found) > 3
-    for before, after in zip(found, found[1:], strict=False):
+    for before, after in pairwise(found):
         assert after.split(".")[0] in before
     assert all(TARGET // 2 <= tokens(passage) <= MOST for passage in found[:-1])
 

@@ -90,7 +90,7 @@ def test_an_endpoint_with_a_price_is_paid_by_whose_messages_they_are(owner: User
     embed_all()
     lines = LedgerEntry.objects.filter(kind="embedding")
     assert {(line.user_id, line.input_tokens, line.cost_micros) for line in lines} == {(owner.pk, 7, 140), (member.pk, 4, 80)}
-    assert {(line.thread_id, line.end_user_id) for line in lines.filter(user=owner)} == {(thread.pk, "alice")}
+    assert {(line.thread_id, line.end_user_id) for line in lines.filter(user_id=owner.pk)} == {(thread.pk, "alice")}
     assert all(budget.reserved_micros == 0 for budget in Budget.objects.all())
     assert audit.check().differences == []
 

@@ -12,7 +12,7 @@ from django.db import connection
 
 from accounts.actions import close_account
 from accounts.models import User
-from search import checking, embedding, generations, outbox, vectors
+from search import checking, embedder, embedding, generations, outbox, vectors
 from search.embedder import Vectors
 from search.models import DIMENSIONS, Generation, Passage
 from search.query import Owner, find
@@ -48,7 +48,7 @@ class Toy:
 @pytest.fixture
 def toy(monkeypatch: pytest.MonkeyPatch) -> Toy:
     made = Toy()
-    monkeypatch.setattr(embedding.embedder, "load", lambda _model: made)
+    monkeypatch.setattr(embedder, "load", lambda _model: made)
     return made
 
 

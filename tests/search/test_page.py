@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import User
-from search import query
+from search import vectors
 from search.views import PAGE
 from tests.dom import Element, parse
 from tests.search.talk import conversation, indexed, say
@@ -25,7 +25,7 @@ PATHS = ["/search", "/search/palette", "/search/palette/meaning"]
 @pytest.fixture(autouse=True)
 def by_words(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody embeds."""
-    monkeypatch.setattr(query.vectors, "of_query", lambda *_: None)
+    monkeypatch.setattr(vectors, "of_query", lambda *_: None)
 
 
 @pytest.fixture
@@ -150,6 +150,15 @@ def test_the_palette_has_chats_and_words_and_says_that_meaning_is_off(page: Clie
     meaning = look(page, "/search/palette/meaning", q="comet")
     assert "off for now" in meaning.one("div", data_part="meaning").text
     assert meaning.all("a") == []
+
+
+def test_the_palette_shows_what_matched_in_its_two_lines(page: Client, owner: User) -> None:
+    conversation(owner, ("One two three four five six seven eight nine ten eleven twelve and then the comet came to us.", "I see."))
+    indexed()
+    (hit,) = look(page, "/search/palette", q="comet").all("a", role="option")
+    assert [mark.text for mark in hit.all("mark")] == ["comet"]
+    snippet = next(one.text for one in hit.all("span") if "snippet" in one.classes)
+    assert snippet == "…eleven twelve and then the comet came to us."
 
 
 def test_strangers_find_nothing_and_visitors_are_sent_to_sign_in(

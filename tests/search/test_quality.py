@@ -12,7 +12,7 @@ import pytest
 from django.db import connection
 
 from accounts.models import User
-from search import embedder, query
+from search import choice, embedder, vectors
 from search.query import MOST_HITS, Mode, Owner, find
 from tests.search.labelled import Labelled, messages, store
 
@@ -30,10 +30,10 @@ Place = Callable[[str, UUID, Mode], int]
 
 
 @cache
-def vectors() -> dict[str, str]:
+def vectors_of_queries() -> dict[str, str]:
     """Of all queries, as the `embed` process makes them."""
     asked = [q for one in messages() for q in (*one.asked, *one.phrases, *map(quoted, one.phrases))]
-    return dict(zip(asked, embedder.load(embedder.configured()).vectors(asked).texts, strict=True))
+    return dict(zip(asked, embedder.load(choice.configured()).vectors(asked).texts, strict=True))
 
 
 def quoted(phrase: str) -> str:
@@ -43,8 +43,8 @@ def quoted(phrase: str) -> str:
 @pytest.fixture
 def place(owner: User, monkeypatch: pytest.MonkeyPatch) -> Place:
     """`place(q, message, mode)`: its place among the hits, from 0; MOST_HITS where it is not among them."""
-    known = vectors()
-    monkeypatch.setattr(query.vectors, "of_query", lambda _user, _model, text: known[text])
+    known = vectors_of_queries()
+    monkeypatch.setattr(vectors, "of_query", lambda _user, _model, text: known[text])
 
     def placed(q: str, message: UUID, mode: Mode) -> int:
         found = find(Owner(owner), q, mode=mode, limit=MOST_HITS)

@@ -8,7 +8,7 @@ import pytest
 
 from accounts.keys import mint, personal_key
 from accounts.models import ApiKey, User
-from search import query
+from search import vectors
 from search.tool import Asking, search_conversations
 from tests.dom import parse
 from tests.search.talk import conversation, indexed
@@ -19,7 +19,7 @@ from threads.refusals import Refused
 
 @pytest.fixture(autouse=True)
 def by_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(query.vectors, "of_query", lambda *_: None)
+    monkeypatch.setattr(vectors, "of_query", lambda *_: None)
 
 
 def asking(user: User, key: ApiKey | None, thread: Thread | None = None) -> Asking:

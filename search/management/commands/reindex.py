@@ -25,11 +25,11 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         self.told = 0.0
         if options["check"]:
-            self.check()
+            self.prove()
         else:
             self.rebuild()
 
-    def check(self) -> None:
+    def prove(self) -> None:
         total, report = Message.objects.count(), checking.Report()
         for report in checking.check():
             self.progress("checked", report.seen, total)
@@ -44,20 +44,22 @@ class Command(BaseCommand):
         generations.ensure()
         while outbox.take():
             pass
-        unfilled = Generation.objects.exclude(state=Generation.State.RETIRED).filter(filled_at=None).first()
+        unfilled = Generation.objects.exclude(state=Generation.State.RETIRED).filter(filled_at=None).order_by("-id").first()
         generation = unfilled or generations.rebuild()
         if unfilled is not None and unfilled.messages_done:
             self.stdout.write(f"Going on behind {unfilled.messages_done:,} messages.")
-        while generations.fill() or Generation.objects.filter(pk=generation.pk, filled_at=None).exists():
+        while generation.filled_at is None:
+            if not generations.fill():
+                time.sleep(LOOK)  # `worker` is at it
             generation.refresh_from_db()
             self.progress("words", generation.messages_done, max(generation.messages_total, generation.messages_done))
-        self.vectors(generation)
+        self.wait_for_vectors(generation)
         generations.promote()
         generation.refresh_from_db()
         answers = generation.state == Generation.State.SERVING
         self.stdout.write("The index is complete and answers." if answers else "It will answer when it has its vectors.")
 
-    def vectors(self, generation: Generation) -> None:
+    def wait_for_vectors(self, generation: Generation) -> None:
         """Watch the embedder at work for as long as there is one."""
         mine = Passage.objects.filter(generation=generation)
         total = mine.count()
