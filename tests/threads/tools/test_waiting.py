@@ -88,8 +88,8 @@ def test_once_allowed_it_runs_in_another_process_and_counts_as_no_failed_attempt
     sound(turn, model)
     assert (turn.status, turn.attempts - turn.waits, effects.done) == ("done", 1, ["a"])
     assert kinds(turn) == [
-        "tool_dispatch_start",
         "approval_required",
+        "tool_dispatch_start",
         "approval_resolved",
         "tool_dispatch_done",
         "iteration_start",
