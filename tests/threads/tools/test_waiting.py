@@ -182,7 +182,7 @@ def test_stop_ends_a_turn_that_waits(owner: User, thread: Thread, effects: Effec
     answer(model)
     sound(turn, model)
     assert (turn.status, effects.done, len(model.requests)) == ("stopped", [], 1)
-    assert not Approval.objects.pending().exists()
+    assert open_of(turn) == []
     assert [role for role, _ in rows(turn)] == ["user", "assistant", "user"]
     later = ask(owner, thread, "Something else")
     answer(after := Model(["Yes."]))
