@@ -33,7 +33,7 @@ def builtin(slug: str, arguments: dict[str, Any] | None = None, setting: str = "
         one = registry.builtin(slug)
         assert one is not None, slug
         given = {**config, setting: url} if setting else config
-        return await one.run(arguments if setting else {"url": url}, Use(Caller(user_id=uuid4()), given))  # type: ignore[arg-type]
+        return await one.run((arguments or {}) if setting else {"url": url}, Use(Caller(user_id=uuid4()), given))
 
     return use
 
