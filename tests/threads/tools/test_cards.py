@@ -25,7 +25,7 @@ def drawn(state: State = State.DONE, name: str = "calculator", arguments: Any = 
 
 def test_a_call_is_one_line_that_opens_to_arguments_and_result() -> None:
     html = drawn(output={"value": 84}, seconds=0.42)
-    card = parse(html).one("div")
+    card = parse(html).all("div")[0]
     assert card["data-state"] == "done"
     assert "Calculator" in card.one("summary").text
     assert "12*7" in card.one("summary").text
@@ -38,7 +38,7 @@ def test_a_call_is_one_line_that_opens_to_arguments_and_result() -> None:
     [(State.RUNNING, "running"), (State.FAILED, "did not work"), (State.DENIED, "not allowed"), (State.ENDED, "not finished")],
 )
 def test_every_state_is_said_to_who_cannot_see_it(state: State, said: str) -> None:
-    card = parse(drawn(state)).one("div")
+    card = parse(drawn(state)).all("div")[0]
     assert said in card.one("summary").text
     assert said in card["data-say"]
     assert ('class="spinner"' in drawn(state)) == (state is State.RUNNING)
