@@ -115,7 +115,7 @@ class TurnAdmin(ConversationAdmin):
         lines, cut = trace.journal(obj)
         moments = trace.moments(obj)
         messages = list(obj.messages.order_by("seq", "id"))
-        calls = list(obj.tool_calls.order_by("position", "created_at"))
+        calls = list(obj.tool_calls.order_by("position", "created_at").prefetch_related("approvals__decided_by"))
         siblings = Turn.objects.filter(thread=obj.thread_id, number__in=(obj.number - 1, obj.number + 1)).only("number")
         return {
             "turn": obj,

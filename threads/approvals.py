@@ -137,7 +137,7 @@ def accept_result(key: ApiKey, thread_id: UUID, tool_use_id: str, output: Any, i
         tool_use_id=tool_use_id,
         kind="client",
         status=ToolCall.Status.RUNNING,
-        result=None,
+        result__isnull=True,  # not `None`, which is the null of JSON
         started_at__gt=timezone.now() - APP_PATIENCE,
     )
     turn_id = waiting.values_list("turn_id", flat=True).first()

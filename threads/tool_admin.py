@@ -132,7 +132,7 @@ class ToolCallAdmin(ConversationAdmin):
         return {
             "call": obj,
             "told": trace.tool_call(obj),
-            "inner": [trace.tool_call(one) for one in obj.inner.order_by("position")],
+            "inner": [trace.tool_call(one) for one in obj.inner.order_by("position").prefetch_related("approvals__decided_by")],
             "approvals": obj.approvals.select_related("decided_by").order_by("created_at"),
             "findings": list(chain.check([obj.turn_id])),
             "cannot_repeat": refusal_to_repeat(obj),
@@ -178,7 +178,8 @@ class ToolCallAdmin(ConversationAdmin):
 
     @admin.display(description="allowed by")
     def allowed(self, call: ToolCall) -> str:
-        return f"{call.verdict} ({call.verdict_by})" if call.verdict_by else call.verdict
+        by = "a person" if call.verdict_by.startswith("approval ") else call.verdict_by
+        return f"{call.verdict} ({by})" if by else call.verdict
 
     @admin.display
     def duration(self, call: ToolCall) -> str:

@@ -18,18 +18,23 @@ from django.utils import timezone
 
 from threads import markdown
 from threads.blocks import (
+    ApprovalRequired,
+    ApprovalResolved,
     Block,
     BlockDelta,
     BlockStart,
     BlockStop,
     Event,
     InputJsonDelta,
+    IterationStart,
     MessageDelta,
     MessageStart,
     Other,
     SignatureDelta,
     TextDelta,
     ThinkingDelta,
+    ToolDone,
+    ToolStart,
     TurnDone,
     TurnError,
     load_event,
@@ -174,6 +179,16 @@ def _describe(event: Event | None, payload: str) -> tuple[str, str]:
             return f"error: {event.kind or event.status or ''} {event.message}", pretty(json.loads(payload))
         case TurnDone():
             return "turn done", pretty(json.loads(payload))
+        case IterationStart(iteration):
+            return f"call {iteration} of the model", ""
+        case ToolStart():
+            return f"tool {event.name} began", pretty(json.loads(payload))
+        case ToolDone():
+            return f"tool {event.name} {'failed' if event.is_error else 'is done'}", pretty(json.loads(payload))
+        case ApprovalRequired():
+            return f"a person is asked about {event.name}", pretty(json.loads(payload) | {"token": "…"})
+        case ApprovalResolved():
+            return f"a person said: {event.decision}", pretty(json.loads(payload))
         case None:
             return "unknown event", payload[:MAX_STRING]
         case _:

@@ -14,7 +14,10 @@ from chatai.lib.admin import READ, BaseAdmin, IndexedSearch, ReadOnlyAdmin, link
 from tools.actions import PATTERN
 from tools.models import DirectCall, RegisteredTool, ToolRule
 
-BaseForm = forms.ModelForm[ToolRule] if TYPE_CHECKING else forms.ModelForm
+if TYPE_CHECKING:
+    BaseForm = forms.ModelForm[ToolRule]
+else:
+    BaseForm = forms.ModelForm
 
 
 @admin.register(RegisteredTool)

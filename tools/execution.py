@@ -52,6 +52,7 @@ def _refusal(tool: Tool, ruling: Ruling) -> Outcome | None:
 
 
 def _record(tool: Tool, arguments: dict[str, Any], caller: Caller, ruling: Ruling) -> DirectCall:
+    assert caller.key_id is not None  # there is no other way in
     return DirectCall.objects.create(
         user_id=caller.user_id,
         key_id=caller.key_id,

@@ -21,8 +21,9 @@ MOST_AT_ONCE = 50  # of each, in one run; the next one goes on
 TOGETHER = 8  # at the same time
 MOST_SECONDS = 45.0  # of one run, which is repeated every minute
 OF_REVOKED_KEYS = """
-SELECT c.* FROM tools_connection c JOIN accounts_apikey k ON c.holder = 'key:' || k.id OR c.holder LIKE 'key:' || k.id || '/%%'
-WHERE k.user_id = c.user_id AND k.revoked_at IS NOT NULL LIMIT %s
+SELECT c.* FROM tools_connection c
+JOIN accounts_apikey k ON k.id = CASE WHEN c.holder LIKE 'key:%%' THEN substr(c.holder, 5, 36)::uuid END AND k.user_id = c.user_id
+WHERE k.revoked_at IS NOT NULL LIMIT %s
 """
 
 

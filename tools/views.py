@@ -34,6 +34,7 @@ class Listed:
     writes: bool
     rule: str  # allow, ask, deny, or "default"
     usual: str  # what happens by default
+    open: bool  # works without an account
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Group:
 
     title: str
     tools: list[Listed]
-    open: bool  # works without an account
+    open: bool  # at least some of them work without an account
     tool: str  # what to connect, where an account is needed
     status: str  # "connected", "not_connected", or empty
 
@@ -87,6 +88,7 @@ def _group(brand: str, tools: list[Builtin], rules: dict[str, ToolRule], connect
             writes=one.writes,
             rule=rules[one.slug].verdict if one.slug in rules else DEFAULT,
             usual="Ask" if one.writes else "Allow",
+            open=one.open,
         )
         for one in tools
     ]
@@ -95,7 +97,7 @@ def _group(brand: str, tools: list[Builtin], rules: dict[str, ToolRule], connect
     return Group(
         title="Without an account" if brand == OWN else brand,
         tools=listed,
-        open=all(one.open for one in tools),
+        open=any(one.open for one in tools),
         tool=wanted,
         status=_status(tools, connected) if needy else "",
     )

@@ -19,4 +19,6 @@ class LaterResponse(HttpResponse):
         for name, value in self.headers.items():
             if name != "Content-Length":  # counted by a middleware when there was nothing yet
                 response.headers.setdefault(name, value)
+        for name, cookie in self.cookies.items():  # such as a message that is shown on the next page
+            response.cookies.setdefault(name, cookie)
         return response

@@ -62,7 +62,7 @@ def test_an_empty_balance_is_a_402_with_its_figures_before_anything_is_asked(app
 def test_the_last_money_makes_the_answer_shorter(app: Caller) -> None:
     thread_id = app.thread()
     leave(thread_id, 3000)
-    reply = app.send(thread_id, "hello [[tokens=5]]", model=MODEL)
+    reply = app.send(thread_id, "hello [[tokens=5]]", model=MODEL, tools=[])
     assert reply.status == 200
     held = Reservation.objects.get(pk=reply.json["qlaud"]["turn_id"])
     assert (held.amount_micros, held.state) == (3000, "settled")

@@ -211,13 +211,14 @@ async def test_a_tool_that_needs_an_account_says_how_to_connect_it(owner: User) 
 
 
 def test_calls_of_multi_execute_are_taken_as_models_write_them() -> None:
-    written = [
+    written: list[dict[str, Any]] = [
         {"calls": [{"tool": "a", "args": {"x": 1}}, {"tool": "b"}]},
         {"calls": [{"tool": "a", "arguments": {"x": 1}}, {"tool": "b", "args": ""}]},
         {"calls": json.dumps([{"tool": "a", "args": '{"x": 1}'}, {"tool": "b", "args": {}}])},
     ]
     assert [expand(one) for one in written] == [[("a", {"x": 1}), ("b", {})]] * 3
-    for bad in ({}, {"calls": []}, {"calls": "["}, {"calls": [1]}, {"calls": [{"args": {}}]}, {"calls": [{"tool": "a", "args": [1]}]}):
+    refused: list[Any] = [[], "[", [1], [{"args": {}}], [{"tool": "a", "args": [1]}]]
+    for bad in ({}, *({"calls": calls} for calls in refused)):
         with pytest.raises(ToolError):
             expand(bad)
     with pytest.raises(ToolError, match="at most 20"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
@@ -15,9 +16,8 @@ from pytest_django import Settings
 from chatai.lib.http import EgressError
 from tests.tools.hostile_urls import NAMES, URLS
 from tests.tools.internet import Names, Site, connects, site
-from tools import mcp_session, oauth, oauth_sites, registry
+from tools import mcp_session, oauth_sites, registry
 from tools.oauth_sites import OAuthError
-from tools.oauth_sites import Site as SignIn
 from tools.registry import Use
 from tools.smtp import Server, deliver
 from tools.values import Caller, ToolError
@@ -33,7 +33,7 @@ def builtin(slug: str, arguments: dict[str, Any] | None = None, setting: str = "
         one = registry.builtin(slug)
         assert one is not None, slug
         given = {**config, setting: url} if setting else config
-        return await one.run(arguments if setting else {"url": url}, Use(Caller(user_id=uuid4()), given))  # type: ignore[arg-type]
+        return await one.run((arguments or {}) if setting else {"url": url}, Use(Caller(user_id=uuid4()), given))
 
     return use
 
@@ -48,8 +48,7 @@ async def discovery(url: str) -> Any:
 
 async def token(url: str) -> Any:
     """The endpoints that a sign-in service names are somebody else's choice too."""
-    where = SignIn(issuer=url, authorization_endpoint=url, token_endpoint=url, registration_endpoint=url, revocation_endpoint=url)
-    return await oauth.send("POST", where.token_endpoint, content=b"code=canary")
+    return await oauth_sites.send("POST", url, content=b"code=canary")
 
 
 async def mail(url: str) -> Any:
@@ -98,44 +97,42 @@ async def good(settings: Settings) -> AsyncIterator[Site]:
         yield one
 
 
-@pytest.mark.parametrize("user", USERS.values(), ids=USERS)
-async def test_a_hostile_address_is_never_connected_to(user: User) -> None:
+@pytest.mark.parametrize("name", USERS)
+async def test_a_hostile_address_is_never_connected_to(name: str) -> None:
+    # A public host at a port that is not for HTTP may well be a mail server.
+    hostile = [url for url in URLS if name != "a mail server" or "93.184.216.34" not in url]
     with connects() as tried:
-        for url in URLS:
+        for url in hostile:
             with pytest.raises(REFUSALS):
-                await asyncio.wait_for(user(url), 10)
+                await asyncio.wait_for(USERS[name](url), 10)
     assert tried == []
+    assert len(hostile) > 200
 
 
-@pytest.mark.parametrize(
-    "user", [one for name, one in USERS.items() if name != "a mail server"], ids=[n for n in USERS if n != "a mail server"]
-)
-async def test_nor_is_one_that_a_redirect_leads_to(user: User, good: Site) -> None:
+@pytest.mark.parametrize("name", [name for name in USERS if name != "a mail server"])
+async def test_nor_is_one_that_a_redirect_leads_to(name: str, good: Site) -> None:
+    hostile = [url for url in URLS[::4] if url.startswith(NAMED)]
     with connects() as tried:
-        for number, url in enumerate(one for one in URLS[::4] if one.startswith(NAMED)):
+        for number, url in enumerate(hostile):
             path = f"/redirect?{(301, 302, 303, 307, 308)[number % 5]},{quote(url)}"
-            for spelling in ("/redirect", path):
-                good.answers.setdefault(spelling, good.answers["/redirect"])
-            try:
-                await asyncio.wait_for(user(good.url(path)), 10)
-            except REFUSALS:
-                continue
-    assert {peer for peer in tried if peer != ("127.0.0.1", good.port)} == set()
-    assert good.requests != []
+            with suppress(*REFUSALS):
+                await asyncio.wait_for(USERS[name](good.url(path)), 10)
+    assert set(tried) == {("127.0.0.1", good.port)}
 
 
-@pytest.mark.parametrize("user", [USERS["a page"], USERS["any HTTP call"], USERS["an MCP server"]], ids=["page", "call", "mcp"])
-async def test_nor_where_a_name_leads_the_second_time(user: User, names: Names, good: Site) -> None:
-    names.turns["rebinding.test"] = [["93.184.216.34"], ["127.0.0.1"]]
-    with connects() as tried, pytest.raises((*REFUSALS, TimeoutError)):
-        await asyncio.wait_for(user(f"http://rebinding.test:{good.port}/ok"), 0.5)
+@pytest.mark.parametrize("name", ["a page", "any HTTP call", "an MCP server"])
+async def test_nor_where_a_name_leads_the_second_time(name: str, names: Names, good: Site, settings: Settings) -> None:
+    settings.EGRESS_ALLOW = ["127.0.0.2"]  # where nobody listens; the site on 127.0.0.1 is inside
+    names.turns["rebinding.test"] = [["127.0.0.2"], ["127.0.0.1"]]
+    with connects() as tried, pytest.raises(REFUSALS):
+        await asyncio.wait_for(USERS[name](f"http://rebinding.test:{good.port}/ok"), 10)
+    assert ("127.0.0.2", good.port) in tried
     assert "127.0.0.1" not in [address for address, _ in tried]
+    assert good.requests == []
 
 
 @pytest.mark.parametrize("path", ["/bomb", "/endless"])
-@pytest.mark.parametrize(
-    "user", [USERS["a page"], USERS["a feed"], USERS["any HTTP call"], USERS["a SearXNG"]], ids=["page", "feed", "call", "search"]
-)
-async def test_none_takes_in_more_than_it_can_hold(user: User, path: str, good: Site) -> None:
+@pytest.mark.parametrize("name", ["a page", "a feed", "any HTTP call"])
+async def test_none_takes_in_more_than_it_can_hold(name: str, path: str, good: Site) -> None:
     with pytest.raises(REFUSALS, match="more than"):
-        await asyncio.wait_for(user(good.url(path)), 30)
+        await asyncio.wait_for(USERS[name](good.url(path)), 60)

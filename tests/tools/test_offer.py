@@ -110,8 +110,9 @@ async def test_what_the_account_registered_stands_before_a_built_in_of_that_name
 
 
 async def test_an_apps_own_tools_ride_along_in_every_mode(owner: User) -> None:
-    mine = [{"name": "open_file", "description": "Opens.", "input_schema": SCHEMA}, {"name": "bare"}]
-    for mode, before in (("dynamic", META_NAMES), ("tenant", []), ("explicit", [])):
+    mine: list[dict[str, Any]] = [{"name": "open_file", "description": "Opens.", "input_schema": SCHEMA}, {"name": "bare"}]
+    for mode in ("dynamic", "tenant", "explicit"):
+        before = META_NAMES if mode == "dynamic" else []
         made = await offer.offer(of(owner), mode, None, mine)
         assert [tool.name for tool in made.tools] == [*before, "open_file", "bare"]
         assert [tool.kind for tool in made.tools][-2:] == ["client", "client"]

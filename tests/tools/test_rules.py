@@ -107,8 +107,9 @@ async def test_an_apps_own_webhook_runs_in_its_turns_and_asks_in_a_persons(owner
 
 async def test_what_does_nothing_by_itself_is_never_asked_about(owner: User) -> None:
     await in_thread(actions.set_rule, owner, "*", "ask")
-    for kind in ("meta", "client"):
-        assert await ruled(tool("qlaud_multi_execute", kind), owner) == "allow"  # type: ignore[arg-type]
+    kinds: tuple[Kind, ...] = ("meta", "client")
+    for kind in kinds:
+        assert await ruled(tool("qlaud_multi_execute", kind), owner) == "allow"
 
 
 def test_a_rule_that_makes_no_sense_is_refused_and_setting_one_again_replaces_it(owner: User, stranger: User) -> None:

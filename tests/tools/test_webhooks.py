@@ -89,7 +89,8 @@ async def test_the_server_gets_the_call_signed_byte_for_byte(owner: User, app: S
 
 
 async def test_any_output_comes_back_as_it_is(owner: User, app: Site) -> None:
-    for output in ("text", {"a": [1, None]}, [], 0, False, ""):
+    outputs: list[Any] = ["text", {"a": [1, None]}, [], 0, False, ""]
+    for output in outputs:
         app.answers["/hook"] = said({"output": output})
         outcome, _ = await call(owner, app)
         assert (outcome.output, outcome.is_error) == (output, False)

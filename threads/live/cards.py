@@ -27,6 +27,7 @@ from threads.live.fields import fields_of
 
 MOST_SHOWN = 6000  # characters of arguments or of a result; the rest is on a page of its own
 CONNECT = ("/connect/", "/settings/connections/")  # where a person gives a tool its account
+EXECUTE = "qlaud_multi_execute"
 FILE = "file_"  # what ids of stored files begin with on the wire
 
 
@@ -95,8 +96,13 @@ def of_block(
         seconds=(row.finished_at - row.started_at).total_seconds() if row and row.started_at and row.finished_at else None,
         pictures=[one for one in content if one.get("type") in ("image", "document")] if isinstance(content, list) else (),
         asks=asks,
-        connect_url=f"{CONNECT[1]}?tool={quote(block['name'], safe='')}" if row and row.error_kind == "not_connected" else "",
+        connect_url=connections_page(block["name"]) if row and row.error_kind == "not_connected" else "",
     )
+
+
+def connections_page(name: str) -> str:
+    """Where the account that a tool is missing can be given to it."""
+    return f"{CONNECT[1]}?tool={quote(name, safe='')}"
 
 
 def _state(result: Block | None, row: Row | None, asks: Sequence[Ask], over: bool) -> State:
@@ -186,7 +192,7 @@ SAID = {
 
 def shown(call: Call) -> Shown:
     parts = _parts(call)
-    inner = phrases.inner_calls(call.arguments) if call.name == "qlaud_multi_execute" else []
+    inner = phrases.inner_calls(call.arguments) if call.name == EXECUTE else []
     # Where one call is wrapped in another that says nothing, the line is about the inner one.
     name, arguments = inner[0] if len(inner) == 1 else (call.name, call.arguments)
     return Shown(
@@ -207,16 +213,21 @@ def shown(call: Call) -> Shown:
 
 
 def _parts(call: Call) -> list[Part]:
-    inner = phrases.inner_calls(call.arguments) if call.name == "qlaud_multi_execute" else []
+    inner = phrases.inner_calls(call.arguments) if call.name == EXECUTE else []
     if not inner:
         return [_part(call.name, call.arguments, call.output, call.state in (State.FAILED, State.DENIED))]
-    results = call.output.get("results") if isinstance(call.output, Mapping) else None
-    came = [one if isinstance(one, Mapping) else {} for one in results] if isinstance(results, list) else []
+    came = _results(call)
     came += [{}] * (len(inner) - len(came))
     parts = [_part(name, args, one.get("output"), bool(one.get("is_error"))) for (name, args), one in zip(inner, came, strict=False)]
-    if results is None and call.output is not None:  # it failed as a whole
+    if call.output is not None and not (isinstance(call.output, Mapping) and "results" in call.output):  # it failed as a whole
         parts.append(_part(call.name, None, call.output, True))
     return parts
+
+
+def _results(call: Call) -> list[Mapping[str, Any]]:
+    """Of the calls inside a qlaud_multi_execute, as far as they are there."""
+    results = call.output.get("results") if isinstance(call.output, Mapping) else None
+    return [one if isinstance(one, Mapping) else {} for one in results] if isinstance(results, list) else []
 
 
 def _part(name: str, arguments: Any, output: Any, failed: bool) -> Part:
@@ -252,6 +263,11 @@ def _picture(block: Block) -> Picture | None:
 def _connect(call: Call) -> str:
     """The path of the connect page. Only our own tool names it: any other could send people to a page that it made up."""
     url = call.connect_url
+    inner = phrases.inner_calls(call.arguments) if call.name == EXECUTE else []
+    for (name, _), one in zip(inner, _results(call), strict=False):
+        # Whoever fakes this sentence leads people to our own page, which connects nothing but what is known there.
+        if one.get("is_error") and "qlaud_manage_connections" in str(one.get("output")):
+            url = url or connections_page(name)
     if call.name == "qlaud_manage_connections" and isinstance(call.output, Mapping):
         url = url or str(call.output.get("connect_url") or "")
     parts = urlsplit(url)

@@ -7,6 +7,7 @@ from typing import Any
 
 from tools.registry import builtin
 
+OWN = "chatai"  # the brand of tools that are nobody else's
 MOST = 120  # characters of what is said about the arguments
 META = {
     "qlaud_search_tools": "Looking for tools",
@@ -23,7 +24,8 @@ def label_of(name: str) -> str:
     if name in META:
         return META[name]
     if (known := builtin(name)) is not None:
-        return known.display_name
+        said = known.display_name
+        return said if known.brand == OWN or known.brand in said else f"{known.brand}: {said[:1].lower()}{said[1:]}"
     server, _, tool = name.rpartition("/")
     said = tool.replace("_", " ").replace("-", " ").strip() or name
     return f"{_capital(server.rpartition('/')[2])}: {said}" if server else _capital(said)

@@ -131,8 +131,10 @@ class LiveTurn:
             self.loop.recall(event)
             self.line.outline.add(event)
         self.line.index = len(events)
-        await self.loop.open()
-        await self.loop.restore()
+        try:
+            await self.loop.open()
+        finally:  # a turn whose tools are gone still has calls to close
+            await self.loop.restore()
         if self.claimed.attempts - self.claimed.waits > settings.MAX_ATTEMPTS:
             return False
         if self.partial.stop_reason is not None and all(self.partial.closed):

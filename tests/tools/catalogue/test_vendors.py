@@ -184,3 +184,32 @@ async def test_a_refresh_token_that_was_taken_back_asks_for_a_new_connection(ven
         await one.run({"spreadsheet_id": "s", "range": "A1"}, Use(CALLER, {"refresh_token": "canary-refresh", "client_id": "id"}))
     assert caught.value.kind == "not_connected"
     assert "canary" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("setting", "given", "account", "price"),
+    [
+        ("BRAVE_API_KEY", "canary-brave-key", "brave", 5000),
+        ("TAVILY_API_KEY", "canary-tavily-key", "tavily", 5000),
+        ("SEARXNG_URL", "https://search.example.com", "searxng", 5000),
+        ("OPENAI_API_KEYS", ["canary-openai-key", "another"], "", 50000),
+    ],
+)
+async def test_the_operators_keys_serve_whoever_has_none(
+    vendor: Vendor, settings: Settings, setting: str, given: Any, account: str, price: int
+) -> None:
+    row = next(row for row in CASES if row.account == account and row.tool in ("web-search", "image-generation"))
+    one = found(row)
+    for name, nothing in (("BRAVE_API_KEY", ""), ("TAVILY_API_KEY", ""), ("SEARXNG_URL", ""), ("OPENAI_API_KEYS", [])):
+        setattr(settings, name, nothing)
+    assert not one.open
+    setattr(settings, setting, given)
+    assert (one.open, one.price_micros) == (True, price)
+    vendor.answers(row.exchanges[0].answer)
+    await run(row, config={})
+    wanted = ACCOUNTS[account or row.tool].headers
+    assert {name: vendor.asked[0].headers.get(name) for name in wanted} == wanted
+    vendor.answers(Answer({"message": f"your key {given} is used up"}, 402))
+    with pytest.raises(ToolError) as caught:
+        await run(row, config={})
+    assert "canary" not in caught.value.message
