@@ -98,7 +98,7 @@ def _end(values: dict[str, Any]) -> dict[str, Any]:
     about = {name: values[name] for name in ("thread", "turn", "answer")} | {"epoch": 1, "status": "done", "message_status": "complete"}
     error: dict[str, Any] = {"error_kind": "", "error_message": "", "retry_after": None, "stop_reason": "end_turn"}
     error |= {"first_token_at": None, "worth_title": False, "iterations": 1, "hit_max_iterations": False}
-    answer = {"content": '[{"type": "text", "text": "Feed it."}]', "usage": store.as_json(USAGE), "outline": b""}
+    answer: dict[str, Any] = {"content": '[{"type": "text", "text": "Feed it."}]', "usage": store.as_json(USAGE), "outline": b""}
     answer |= {"turn_cost": 960, "answer_usage": store.as_json(USAGE), "answer_cost": 960}
     journal = {"indexes": [0], "payloads": ['{"type": "message_stop"}'], "context_tokens": 960, "line": uuid7()}
     return {**about, **error, **answer, **journal, **line_values(USAGE, 960, "anthropic", MODEL)}

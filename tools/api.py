@@ -128,13 +128,6 @@ def list_tools(request: HttpRequest) -> dict[str, Any]:
     return {"object": "list", "data": own + [mcp_row(row) for row in brought]}
 
 
-@router.delete("/tools/{tool_id}", auth=admin_key, response=Deleted, summary="Revoke a tool, for running turns too")
-def revoke(request: HttpRequest, tool_id: str) -> dict[str, Any]:
-    if not actions.revoke(key_of(request).user_id, tool_id):
-        raise Http404
-    return {"ok": True, "id": tool_id, "object": "tool", "deleted": True}
-
-
 @router.get("/builtins", auth=None, response=BuiltinList, summary="The built-in tools; no key needed")
 def list_builtins(request: HttpRequest) -> dict[str, Any]:
     return {
@@ -210,3 +203,11 @@ def tool_row(row: RegisteredTool) -> dict[str, Any]:
         "auth_mode": row.auth_mode,
         "created_at": int(row.created_at.timestamp() * 1000),
     }
+
+
+# Behind the routes that have a word in this place: the first that fits is taken.
+@router.delete("/tools/{tool_id}", auth=admin_key, response=Deleted, summary="Revoke a tool, for running turns too")
+def revoke(request: HttpRequest, tool_id: str) -> dict[str, Any]:
+    if not actions.revoke(key_of(request).user_id, tool_id):
+        raise Http404
+    return {"ok": True, "id": tool_id, "object": "tool", "deleted": True}

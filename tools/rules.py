@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from accounts.models import ApiKey
 from tools.database import in_thread
@@ -46,6 +46,11 @@ def _verdict(tool: Tool, caller: Caller) -> Ruling:
     if ruling == UNDECIDED and tool.kind == "webhook" and caller.key_id and not _personal(caller.key_id):
         return Ruling("allow", REGISTERED)
     return ruling
+
+
+def of_everybody() -> QuerySet[ToolRule]:
+    """Those that admins made for all accounts."""
+    return ToolRule.objects.filter(user=None)
 
 
 @lru_cache(maxsize=10_000)  # it never changes

@@ -15,7 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import User
-from tools import actions, connections, mcp_catalog, registry
+from tools import actions, connections, mcp_catalog, registry, rules
 from tools.actions import Refusal
 from tools.models import RegisteredTool, ToolRule
 from tools.registry import Builtin
@@ -64,7 +64,7 @@ def show_tools(request: HttpRequest) -> HttpResponse:
         "registered": RegisteredTool.objects.for_user(user.pk),
         "rules": [rule for rule in mine if rule.thread_id is None],
         "chat_rules": [rule for rule in mine if rule.thread_id is not None],
-        "admin_rules": ToolRule.objects.filter(user=None),
+        "admin_rules": rules.of_everybody(),
         "verdicts": ToolRule.Verdict.choices,
     }
     return render(request, "settings/tools.html", page)

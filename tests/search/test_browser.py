@@ -42,7 +42,7 @@ def browser(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def owner(world: World) -> User:  # type: ignore[override]
+def owner(world: World) -> User:
     return world.person("owner")
 
 
@@ -72,9 +72,10 @@ def tab(world: World, browser: Browser, user: User, **options: object) -> Page:
     context.set_default_timeout(20_000)
     expect.set_options(timeout=20_000)
     page = context.new_page()
-    page.complaints = []  # type: ignore[attr-defined]
-    page.on("pageerror", lambda error: page.complaints.append(str(error)))  # type: ignore[attr-defined]
-    page.on("console", lambda said: page.complaints.append(said.text) if "Security Policy" in said.text else None)  # type: ignore[attr-defined]
+    complaints: list[str] = []
+    page.complaints = complaints  # type: ignore[attr-defined]
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda said: complaints.append(said.text) if "Security Policy" in said.text else None)
     return page
 
 

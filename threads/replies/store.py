@@ -185,7 +185,7 @@ WITH locked AS MATERIALIZED (
     FROM turn WHERE m.id = %(answer)s
 ), thread AS (
     UPDATE threads_thread th SET active_turn_id = NULL, last_active_at = now(), changed_at = now(),
-        cost_micros = th.cost_micros + %(turn_cost)s, title_due = th.title_source = 'words' AND %(worth_title)s
+        cost_micros = th.cost_micros + %(cost)s, title_due = th.title_source = 'words' AND %(worth_title)s
     FROM turn WHERE th.id = turn.thread_id
     RETURNING th.id, th.user_id, th.end_user_id, th.title_due
 ), journal AS (

@@ -251,6 +251,7 @@ def test_a_priced_tool_has_a_line_of_its_own_and_one_that_failed_costs_nothing(o
     (of_turn,) = LedgerEntry.objects.filter(turn_id=turn.pk, kind="turn")
     assert (line.cost_micros, line.model) == (5000, "search")
     assert turn.cost_micros == of_turn.cost_micros + 5000 == events(turn)[-1]["cost_micros"]
+    assert Thread.objects.get(pk=thread.pk).cost_micros == turn.cost_micros
     assert list(ToolCall.objects.filter(turn=turn, name="search").order_by("position").values_list("cost_micros", flat=True)) == [5000, 0]
 
 
