@@ -126,7 +126,11 @@ class Fake:
     async def service(self, request: web.Request) -> web.Response:
         places = {f"{name}_endpoint": f"{self.url}/as/{path}" for name, path in (("authorization", "authorize"), ("token", "token"))}
         places |= {"registration_endpoint": f"{self.url}/as/register", "revocation_endpoint": f"{self.url}/as/revoke"}
-        said: dict[str, Any] = {"issuer": f"{self.url}/as", "code_challenge_methods_supported": ["S256"], "scopes_supported": ["read", "offline_access"]}
+        said: dict[str, Any] = {
+            "issuer": f"{self.url}/as",
+            "code_challenge_methods_supported": ["S256"],
+            "scopes_supported": ["read", "offline_access"],
+        }
         said["authorization_response_iss_parameter_supported"] = True
         said["token_endpoint_auth_methods_supported"] = ["client_secret_basic", "client_secret_post"]
         return web.json_response({**places, **said, **self.overrides.get("service", {})})
