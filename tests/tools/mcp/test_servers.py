@@ -19,6 +19,9 @@ from tools.holders import ACCOUNT
 from tools.mcp_servers import NotRegistered
 from tools.values import Answer, Caller, Outcome, Question, Tool, ToolError
 
+# Work is done on a loop, and its connection to the database is not the one of a test that takes everything back.
+pytestmark = pytest.mark.django_db(transaction=True)
+
 Register = Callable[..., McpServer]
 SECRET = "Bearer sk-canary-1234567890"
 

@@ -28,6 +28,9 @@ from tools.mcp_catalog import Entry, Field
 from tools.oauth_sites import OAuthError
 from tools.values import Caller, Outcome, ToolError
 
+# Work is done on a loop, and its connection to the database is not the one of a test that takes everything back.
+pytestmark = pytest.mark.django_db(transaction=True)
+
 Register = Callable[..., McpServer]
 ClientOf = Callable[[User], Client]
 
