@@ -9,7 +9,11 @@ from uuid import UUID
 from accounts.models import ApiKey, User
 from search.query import Hit, Owner, find
 from search.rows import address
-from threads.refusals import missing
+from threads.refusals import Refused, missing
+from tools import registry
+from tools.database import in_thread
+from tools.registry import Builtin, Use
+from tools.values import ToolError
 
 SLUG: Final = "search-conversations"
 DESCRIPTION: Final = (
@@ -68,3 +72,28 @@ def _result(hit: Hit) -> dict[str, Any]:
         "thread_id": str(hit.thread_id),
         "seq": hit.seq,
     }
+
+
+async def _run(arguments: dict[str, Any], use: Use) -> dict[str, Any]:
+    caller = use.caller
+    asking = Asking(caller.user_id, caller.key_id, caller.end_user_id, caller.thread_id)
+    try:
+        return await in_thread(search_conversations, asking, **arguments)
+    except Refused as refusal:
+        raise ToolError(refusal.message, "refused") from refusal
+
+
+def register() -> None:
+    """Offer it with the built-in tools."""
+    registry.register(
+        Builtin(
+            slug=SLUG,
+            display_name="Search conversations",
+            description=DESCRIPTION,
+            brand="chatai",
+            input_schema=INPUT_SCHEMA,
+            run=_run,
+            writes=False,
+            repeatable=True,
+        )
+    )

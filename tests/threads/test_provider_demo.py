@@ -176,7 +176,7 @@ def called(*results: str) -> list[dict[str, Any]]:
     [
         ("What is 12×7?", "calculator", {"expression": "12*7"}),
         ("What time is it?", "current-time", {"timezone": "UTC"}),
-        ("Search my chats for blue whales.", "search-chats", {"query": "blue whales"}),
+        ("Search my chats for blue whales.", "search-conversations", {"query": "blue whales"}),
         ("Please fetch https://example.com/a?b=1", "fetch-page", {"url": "https://example.com/a?b=1"}),
         ("How is the weather in Zürich?", "weather", {"place": "Zürich"}),
         ('Use github-search with {"kind": "code", "query": "x"}', "github-search", {"kind": "code", "query": "x"}),

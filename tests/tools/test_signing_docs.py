@@ -50,7 +50,7 @@ def test_the_vector_is_the_one_that_is_printed() -> None:
     assert sign(SECRET, TIMESTAMP, BODY) == SIGNATURE
 
 
-@pytest.mark.parametrize(("timestamp", "signature", "body", "tolerance", "ours"), CASES)
+@pytest.mark.parametrize(("timestamp", "signature", "body", "tolerance", "ours"), CASES, ids=range(len(CASES)))
 def test_the_python_helper_knows_ours(timestamp: str, signature: str, body: bytes, tolerance: float, ours: bool) -> None:
     names: dict[str, Any] = {}
     exec(block("python"), names)

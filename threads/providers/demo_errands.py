@@ -65,7 +65,7 @@ ERRANDS = (
         _asked(r"what(?:'s| is) the (?:time|date)|what (?:time|day) is it"),
         (_step("current-time", r"time|clock|date", "timezone", lambda _: "UTC"),),
     ),
-    Errand(_asked(r"search (?:in )?(?:all )?(?:of )?my chats? for (.+)"), (_step("search-chats", r"search|find|recall", "query"),)),
+    Errand(_asked(r"search (?:in )?(?:all )?(?:of )?my chats? for (.+)"), (_step("search-conversations", r"search|find|recall", "query"),)),
     Errand(_asked(r"(?:fetch|read|open) (?:the page )?(https?://\S+)"), (_step("fetch-page", r"fetch|page|browse", "url"),)),
     Errand(_asked(r"weather (?:in|at|for) ([^?.!\n]+)"), (_step("weather", r"weather|forecast", "place"),)),
     Errand(
