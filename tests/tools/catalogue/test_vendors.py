@@ -64,7 +64,7 @@ def test_the_documents_name_every_tool_and_what_it_changes() -> None:
     """A tool that writes is printed bold."""
     page = (settings.BASE_DIR / "docs" / "builtins.md").read_text()
     named = re.findall(r"(\*\*)?`([a-z0-9]+(?:-[a-z0-9]+)*)`(?:\*\*)?(?=,| \|)", page)
-    catalogue = [one for one in builtins() if one.slug != "search-conversations"]
+    catalogue = builtins()
     assert sorted(slug for _, slug in named) == [one.slug for one in catalogue]
     assert {slug for bold, slug in named if bold} == {one.slug for one in catalogue if one.writes}
     assert f"\n{len(catalogue)} of them" in page
