@@ -53,6 +53,9 @@ class DirectCallAdmin(IndexedSearch, ReadOnlyAdmin):
     def find(self, rows: QuerySet[DirectCall], term: str) -> QuerySet[DirectCall]:
         return rows.filter(Q(name=term) | Q(user__email__startswith=term.lower()))
 
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_view_permission(request, obj) and request.user.has_perm("threads.read_conversations")
+
     def change_view(self, request: HttpRequest, object_id: str, *rest: Any, **more: Any) -> HttpResponse:
         response = super().change_view(request, object_id, *rest, **more)
         call = self.get_object(request, object_id)
