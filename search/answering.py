@@ -75,7 +75,11 @@ def answer(connection: redis.Redis, raw: str) -> None:
     """One query. What cannot be answered is not: whoever asks does without after a moment."""
     asked = msgspec.json.decode(raw, type=vectors.Asked)
     try:
-        made = paid(embedder.load(asked.model), asked.model, [asked.text], asked.user, None, urgent=True)
+        using = embedder.load(asked.model)
+        if asked.user is None:  # the text of a tool, which is asked for where vectors cost nothing
+            made: embedder.Vectors | None = using.vectors([asked.text], urgent=True)
+        else:
+            made = paid(using, asked.model, [asked.text], asked.user, None, urgent=True)
     except (ProviderError, embedder.Unavailable) as error:
         logger.warning("no vector for a query: %s", error)
         return

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
+from django.conf import settings
+
 from accounts.models import ApiKey, User
+from search import choice, vectors
 from search.query import Hit, Owner, find
 from search.rows import address
 from threads.refusals import Refused, missing
-from tools import registry
+from tools import finding, registry
 from tools.database import in_thread
 from tools.registry import Builtin, Use
 from tools.values import ToolError
@@ -83,8 +86,14 @@ async def _run(arguments: dict[str, Any], use: Use) -> dict[str, Any]:
         raise ToolError(refusal.message, "refused") from refusal
 
 
+async def _of_tools(texts: list[str]) -> list[list[float]]:
+    return await in_thread(vectors.of_tools, choice.configured(), texts)
+
+
 def register() -> None:
-    """Offer it with the built-in tools."""
+    """Offer it with the built-in tools, and have those found by meaning too, where that costs nobody anything."""
+    if not settings.EMBEDDING_BASE_URL:
+        finding.set_embedder(_of_tools)
     registry.register(
         Builtin(
             slug=SLUG,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
@@ -23,6 +24,7 @@ logger = logging.getLogger(__name__)
 PATIENCE = 0.2  # seconds for a vector; after that the words alone answer
 REMEMBERED = 600  # seconds that a vector is kept: the next page and the next letter ask again
 REQUESTS = "search:queries"
+TOOLS_AT_ONCE = 8
 
 
 class Asked(msgspec.Struct):
@@ -31,7 +33,7 @@ class Asked(msgspec.Struct):
     id: str
     model: str
     text: str
-    user: UUID
+    user: UUID | None  # who pays for it, where it costs something
 
 
 def name_of(kind: str, model: str, text: str = "") -> str:
@@ -57,6 +59,29 @@ def of_query(user: User, model: str, text: str) -> str | None:
         logger.warning("no vector for a query: %s", type(error).__name__)
         return None
     return str(found) if found else None
+
+
+def of_tools(model: str, texts: Sequence[str]) -> list[list[float]]:
+    """Vectors of what tools say of themselves and of what is wanted of one. Raises LookupError when nobody makes them in time.
+
+    A few at a time: queries of people wait in the same line.
+    """
+    found: list[list[float]] = []
+    for start in range(0, len(texts), TOOLS_AT_ONCE):
+        some = texts[start : start + TOOLS_AT_ONCE]
+        alive, *known = connection().mget(name_of("embedder", model), *(name_of("vector", model, text) for text in some))
+        if alive is None:
+            raise LookupError("no process embeds")
+        asked = {place: Asked(uuid4().hex, model, some[place], None) for place, vector in enumerate(known) if vector is None}
+        if asked:
+            connection().rpush(REQUESTS, *map(msgspec.json.encode, asked.values()))
+        for place, question in asked.items():
+            answer = connection().blpop([f"search:answer:{question.id}"], timeout=PATIENCE)
+            if answer is None:
+                raise LookupError("the process that embeds is slow")
+            known[place] = answer[1]
+        found += [msgspec.json.decode(str(vector)) for vector in known]
+    return found
 
 
 def somebody_embeds(models: list[str]) -> bool:

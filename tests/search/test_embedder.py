@@ -143,6 +143,8 @@ def test_a_query_gets_its_vector_from_whoever_embeds_and_does_without_when_nobod
     indexed()
     embed_all()
     assert not find(Owner(owner), "ferry pier").meaning
+    with pytest.raises(LookupError):
+        vectors.of_tools(choice.configured(), ["find a ferry"])
     serving = threading.Thread(target=answering.serve, args=([choice.configured()], 4.0))
     serving.start()
     try:
@@ -153,5 +155,10 @@ def test_a_query_gets_its_vector_from_whoever_embeds_and_does_without_when_nobod
         calls = len(endpoint.asked)
         assert find(Owner(owner), "ferry where", offset=1).meaning
         assert len(endpoint.asked) == calls, "the next page asks nobody"
+        texts = ["find a ferry", "find a ferry", "book a table", *map(str, range(10))]
+        made = vectors.of_tools(choice.configured(), texts)
+        assert len(made) == len(texts)
+        assert made[0] == made[1] != made[2]
+        assert math.isclose(math.hypot(*made[0]), 1.0, abs_tol=1e-3)
     finally:
         serving.join()
