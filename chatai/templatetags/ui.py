@@ -25,9 +25,10 @@ def dollars(micros: int | None, digits: int = 2) -> str:
 @register.filter
 def balance(micros: int | None) -> str:
     """What is left: whole cents as such, else four digits, so that an answer is seen to lower it; cut off, never more than there is."""
-    if not micros or micros < 10_000 or micros % 10_000 == 0:
+    if not micros or micros < 10_000:
         return dollars(micros)
-    return dollars(micros // 100 * 100, 4)
+    shown = micros // 100 * 100
+    return dollars(shown, 4 if shown % 10_000 else 2)
 
 
 READ = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
