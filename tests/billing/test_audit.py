@@ -200,7 +200,7 @@ def test_a_turn_costs_what_its_line_says(owner: User) -> None:
     paid = turn(owner, 140)
     call = SideCall("turn", owner.pk, None, None, "demo", "demo", PRICE, input_tokens=200, max_tokens=50, id=paid.pk, turn_id=paid.pk)
     actions.reserve_side_call(call)
-    assert told() == [f"turn {paid.pk}: it cost 140, its line says nothing: there is none"]
+    assert told() == [f"turn {paid.pk}: it cost 140 (0 of it for tools), its line says nothing: there is none"]
     actions.settle_side_call(call, USAGE)
     assert told() == []
     Turn.objects.filter(pk=paid.pk).update(cost_micros=141)
@@ -213,13 +213,13 @@ def test_a_turn_without_a_hold_is_found_unless_it_is_older_than_the_ledger(owner
     turn(owner, 0, created_at=timezone.now() + timedelta(days=1))
     assert told() == []
     new = turn(owner, 9, created_at=timezone.now() + timedelta(days=1))
-    assert told() == [f"turn {new.pk}: it cost 9, its line says nothing: there is none"]
+    assert told() == [f"turn {new.pk}: it cost 9 (0 of it for tools), its line says nothing: there is none"]
 
 
 def test_the_command_tells_what_holds_and_what_does_not_and_exits_with_1(line: LedgerEntry, owner: User) -> None:
     out = StringIO()
     call_command("check_ledger", stdout=out)
-    assert out.getvalue().count("holds  ") == len(audit.checks()) == 7
+    assert out.getvalue().count("holds  ") == len(audit.checks()) == 8
     assert "DIFFERS" not in out.getvalue()
     sql("UPDATE billing_budget SET spent_micros = spent_micros + 5 WHERE user_id = %s", owner.pk)
     out = StringIO()

@@ -198,13 +198,13 @@ class Effects:
 def tools(**runs: tuple[Run, dict[str, Any]]) -> Iterator[None]:
     """Built-in tools for the time of a test: (how it runs, fields of Builtin) by slug."""
     made = []
-    for name, (run, fields) in runs.items():
-        slug = name.replace("_", "-")
-        given = {"input_schema": takes("", what=word("What."), value={"type": "number"}), "writes": False, **fields}
-        one = Builtin(slug=slug, display_name=slug, description=f"Does {slug}.", brand="chatai", run=run, **given)
-        registry.register(one)
-        made.append(slug)
     try:
+        for name, (run, fields) in runs.items():
+            slug = name.replace("_", "-")
+            given = {"input_schema": takes("", what=word("What."), value={"type": "number"}), "writes": False, **fields}
+            given = {"description": f"Does {slug}."} | given
+            registry.register(Builtin(slug=slug, display_name=slug, brand="chatai", run=run, **given))
+            made.append(slug)
         yield
     finally:
         for slug in made:

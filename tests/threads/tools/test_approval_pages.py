@@ -28,7 +28,9 @@ def thread(owner: User) -> Thread:
 
 @pytest.fixture
 def waiting(thread: Thread) -> Turn:
-    turn = Turn.objects.create(thread=thread, number=1, request_id="r", request_digest=b"", model="demo", status="waiting", first_seq=1)
+    turn = Turn.objects.create(
+        thread=thread, number=1, request_id="r", request_digest=b"", model="demo", status="waiting", first_seq=1, ring=0
+    )
     Thread.objects.filter(pk=thread.pk).update(active_turn=turn)
     return turn
 
