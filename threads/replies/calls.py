@@ -215,9 +215,14 @@ class Calls:
             for one in [*call.inner, call]:
                 if not one.stored:
                     await self._end(one, one.outcome or outcome)
+        self.tell(iteration)
+        return [call.result() for call in self.of(iteration)]
+
+    def tell(self, iteration: int) -> None:
+        """Of that message's calls, which have all ended, whatever the journal does not say yet."""
+        for call in self.of(iteration):
             self._tell_once(ToolStart(call.iteration, call.tool_use_id, call.name), call.tool_use_id)
             self._tell_done(call)
-        return [call.result() for call in self.of(iteration)]
 
     def recall(self, events: Iterable[Event]) -> None:
         """What the processes before have told."""
@@ -256,6 +261,7 @@ async def together(works: Iterable[Coroutine[Any, Any, None]]) -> None:
     finally:
         left = [task for task in tasks if not task.done()]
         for task in left:
-            task.cancel()
+            if not task.cancelling():  # a second time would break off what the first one made it tidy up
+                task.cancel()
         if left:
             await asyncio.gather(*left, return_exceptions=True)

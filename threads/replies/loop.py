@@ -117,6 +117,9 @@ class Loop:
             "usage": as_json(self.purse.iteration_usage()),
             "cost": self.purse.iteration_cost(),
         }
+        # First every word of it: who takes over reads from the journal what was asked for, and would ask the model again for
+        # what is being carried out.
+        await self.scribe.journal.flush(self.scribe.line)
         await calls.record(uses, self.iteration, answer, refuse)
         self.recorded = True
         return calls
@@ -156,10 +159,12 @@ class Loop:
     async def close(self, outcome: Outcome) -> None:
         """Before the turn ends: no call without a result. Raises Lost."""
         uses = results.asked(self.partial) if self.toolbox else []
-        if not uses or self.results_id is not None:
+        if not uses:
             return
         calls = await self._record(uses, outcome)
-        await self._follow(await calls.close(self.iteration, outcome), further=False)
+        answers = await calls.close(self.iteration, outcome)
+        if self.results_id is None:
+            await self._follow(answers, further=False)
 
     def recall(self, event: Event | Other) -> None:
         """An event of the processes before, in order."""
@@ -188,6 +193,7 @@ class Loop:
         self.purse.tools_cost = sum(call.cost_micros for call in calls.all)
         if begun > self.iteration:  # the process before died between the row and the word of it
             self.iteration = begun - 1
+            calls.tell(self.iteration)
             self._begin()
         self.recorded = any(call.iteration == self.iteration for call in calls.all)
         if self.iteration > 1 and not self.recorded:

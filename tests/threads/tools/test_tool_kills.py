@@ -2,6 +2,7 @@
 effect that happened twice."""
 
 import asyncio
+import contextlib
 import os
 import random
 from collections import Counter
@@ -12,7 +13,7 @@ import pytest
 from django.db import connection
 
 from accounts.models import User
-from tests.threads.tools.harness import Model, ask, executing, process, tools
+from tests.threads.tools.harness import Model, answer, ask, executing, process, tools
 from tests.threads.tools.test_loop import sound
 from threads.models import Thread, ToolCall, Turn
 from tools.registry import Use
@@ -98,3 +99,28 @@ def test_nothing_is_doubled_and_nothing_is_left_open_whenever_a_process_dies(own
     print(f"\n{total} kills in {len(ids)} turns: endings {dict(endings)}, interrupted calls {interrupted}, refused histories {refused}")
     assert set(endings) <= {"done", "interrupted"}
     assert not Turn.objects.filter(finished_at=None).exists()
+
+
+def test_nothing_is_carried_out_before_the_journal_says_what_was_asked_for(owner: User, thread: Thread) -> None:
+    """Who takes over knows from the journal alone what the model had said, and would ask it again for what is done already."""
+    bench = Bench(random.Random(1))
+    model = Model(["First.", executing(("once", {"what": "a"}))], ["All done."])
+    turn = ask(owner, thread)
+
+    async def dies_before_it_writes() -> None:
+        async with process(model) as one:
+            one.writer.cancel()
+            live = await one.take()
+            assert live is not None
+            while live.partial.stop_reason is None:
+                await asyncio.sleep(0.01)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(bench.inside.wait(), 0.3)
+            await one.die()
+
+    with tools(once=(bench.once, {})):
+        asyncio.run(dies_before_it_writes())
+        assert (bench.effects.total(), ToolCall.objects.count()) == (0, 0)
+        answer(model)
+    sound(turn, model)
+    assert (turn.status, list(bench.effects.values())) == ("done", [1])
