@@ -228,8 +228,9 @@ def healthy(script: Script) -> Script:
 
 
 def last_user_text(body: dict[str, Any]) -> str:
-    """The text of the newest message that is the user's."""
-    return text_of(next((message for message in reversed(body["messages"]) if message["role"] in ("user", "tool")), {"content": ""}))
+    """The text of the newest message that is the user's; empty when tools have answered since, whose words are no script."""
+    newest = next((message for message in reversed(body["messages"]) if message["role"] in ("user", "tool")), None)
+    return text_of(newest) if newest and newest["role"] == "user" else ""
 
 
 def partial_answer(body: dict[str, Any]) -> str:

@@ -25,7 +25,7 @@ FAILURE = {
     "description": "Any failure; `x-request-id` names it in our log.",
     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
 }
-OPEN = {"/v1/catalog", "/v1/builtins"}  # no key needed
+OPEN = {"/v1/catalog", "/v1/builtins", "/v1/mcp-catalog"}  # no key needed
 
 
 def completed(schema: dict[str, Any]) -> dict[str, Any]:

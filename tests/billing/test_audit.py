@@ -205,7 +205,7 @@ def test_a_turn_costs_what_its_line_says(owner: User) -> None:
     assert told() == []
     Turn.objects.filter(pk=paid.pk).update(cost_micros=141)
     line = LedgerEntry.objects.get(turn_id=paid.pk)
-    assert told() == [f"turn {paid.pk}: it cost 141, its line says 140 (look at line {line.pk})"]
+    assert told() == [f"turn {paid.pk}: it cost 141 (0 of it for tools), its line says 140 (look at line {line.pk})"]
 
 
 def test_a_turn_without_a_hold_is_found_unless_it_is_older_than_the_ledger(owner: User) -> None:
@@ -226,7 +226,7 @@ def test_the_command_tells_what_holds_and_what_does_not_and_exits_with_1(line: L
     with pytest.raises(CommandError, match=f"1 differences. The first: account {owner.pk}: spent is") as refused:
         call_command("check_ledger", stdout=out)
     assert refused.value.returncode == 1
-    assert out.getvalue().count("holds  ") == 6
+    assert out.getvalue().count("holds  ") == 7
     assert "DIFFERS  what accounts have spent is the sum of their lines" in out.getvalue()
 
 

@@ -76,7 +76,7 @@ def test_a_stalled_process_writes_nothing_once_another_took_over(world: World, s
     second.tell("replies", signal.SIGSTOP)
     second.tell("replies-2", signal.SIGCONT)
     running = Turn.objects.filter(thread__user=user, epoch=1, status="running")
-    until(lambda: not running.exists(), 15, "every turn is taken over")
+    until(lambda: not running.exists(), 40, "every turn is taken over")
     second.tell("replies", signal.SIGCONT)
     world.settled(*(page.thread_id for page in everyone), seconds=30)
     for page in watching:

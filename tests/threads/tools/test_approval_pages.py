@@ -94,7 +94,7 @@ def test_arguments_are_edited_on_a_page_or_in_the_card(waiting: Turn, owner: Use
     part = client.get(f"/c/approvals/{asked.pk}", headers={"X-Requested-With": "fetch"}).content.decode()
     assert part.startswith("<form")
     token = approvals.token_of(asked)
-    for wrong in ("{", "[1]", '"x"', "\ud800"):
+    for wrong in ("{", "[1]", '"x"', '{"title": "\\ud800"'):
         refused = post(client, asked, "decide", script=False, once=token, arguments=wrong)
         assert refused.status_code == 400, wrong
         assert "arguments" in refused.content.decode()

@@ -20,11 +20,12 @@ from tools.connected import Connection, McpServer
 from tools.holders import ACCOUNT
 from tools.values import Caller
 
+# Work is done on a loop, and its connection to the database is not the one of a test that takes everything back.
+pytestmark = pytest.mark.django_db(transaction=True)
+
 PROGRAM = """
 from mcp.server.mcpserver import MCPServer
 
-# Work is done on a loop, and its connection to the database is not the one of a test that takes everything back.
-pytestmark = pytest.mark.django_db(transaction=True)
 server = MCPServer("local")
 
 @server.tool()
