@@ -17,7 +17,7 @@ AT_ONCE = 200  # messages
 KEPT = timedelta(minutes=2)  # a replaced generation stays for searches that have just begun
 ERASED_AT_ONCE = 5000
 GIVEN_UP = 5  # tries after which a passage without a vector keeps nothing waiting
-LARGE = 20_000  # passages of one owner, above which its searches go by index (see docs/operations.md for the measurements)
+LARGE = 20_000  # passages of one owner, above which its searches go by index
 
 NEXT = f"""
 SELECT m.id, {index.TEXT} FROM threads_message m WHERE m.id = ANY(%(messages)s) AND {index.ENDS}
