@@ -131,7 +131,18 @@ class Loop:
         return self.calls
 
     async def _follow(self, answers: list[Block], further: bool) -> None:
-        """Store the results and, with `further`, begin the next message."""
+        """Store the results and, with `further`, begin the next message.
+
+        To the end even when the turn is to stop: broken off, nobody could tell whether the rows are there, and they would come twice.
+        """
+        following = asyncio.ensure_future(self._followed(answers, further))
+        try:
+            await asyncio.shield(following)
+        except asyncio.CancelledError:
+            await following
+            raise
+
+    async def _followed(self, answers: list[Block], further: bool) -> None:
         results_id, answer_id = self.results_id or uuid7(), uuid7()
         values = {
             "ids": [results_id, answer_id][: 1 + further],

@@ -13,9 +13,11 @@ import pytest
 from django.db import connection
 
 from accounts.models import User
-from tests.threads.tools.harness import Model, answer, ask, executing, process, tools
+from tests.threads.tools.harness import Model, answer, ask, executing, process, rows, tools
 from tests.threads.tools.test_loop import sound
 from threads.models import Thread, ToolCall, Turn
+from threads.replies import store_tools
+from threads.replies.turn import LiveTurn
 from tools.registry import Use
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(3600)]
@@ -124,3 +126,32 @@ def test_nothing_is_carried_out_before_the_journal_says_what_was_asked_for(owner
         answer(model)
     sound(turn, model)
     assert (turn.status, list(bench.effects.values())) == ("done", [1])
+
+
+def test_a_stop_while_results_are_stored_stores_them_once(owner: User, thread: Thread, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(random.Random(1))
+    model = Model(["First.", executing(("once", {"what": "a"}))], ["All done."])
+    turn = ask(owner, thread)
+    lives_now: list[LiveTurn] = []
+    follow = store_tools.follow
+
+    async def stopped_behind(connection: Any, values: dict[str, Any]) -> dict[UUID, int] | None:
+        seqs = await follow(connection, values)
+        lives_now[0].cancel("stop")
+        await asyncio.sleep(0.01)
+        return seqs
+
+    async def work() -> None:
+        async with process(model) as one:
+            live = await one.take()
+            assert live is not None
+            assert live.task is not None
+            lives_now.append(live)
+            await live.task
+
+    monkeypatch.setattr(store_tools, "follow", stopped_behind)
+    with tools(once=(bench.once, {})):
+        asyncio.run(work())
+    connection.close()
+    sound(turn, model)
+    assert (turn.status, [role for role, _ in rows(turn)]) == ("stopped", ["user", "assistant", "user", "assistant"])
