@@ -154,7 +154,7 @@ def test_a_long_version_is_shown_a_page_at_a_time(page: Client, owner: User, lon
     at = page.get(f"/c/{long.pk}?at=501")
     assert 501 in shown(at)
     assert len(shown(at)) < 70
-    links = {link.text: link["href"] for link in parse(html(at)).all("a")}
+    links = {link.text: link["href"] for link in parse(html(at)).all("a") if link.get("href")}  # the palette's pattern has none
     earlier, later = (int(re.sub(r"\D", "", links[name])) for name in ("Older messages", "Newer messages"))
     assert earlier == min(shown(at))
     assert later in shown(at)
