@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 
 import pytest
@@ -12,10 +13,12 @@ from search import generations
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow, pytest.mark.timeout(3600)]
 
+FEW = 3000  # messages: thirty people's, beside who is large among so few
+
 
 @pytest.fixture
 def rows(monkeypatch: pytest.MonkeyPatch) -> Rows:
-    messages = search.size(quick=True)
+    messages = int(os.environ.get("SEARCH_ROWS") or FEW)
     monkeypatch.setattr(generations, "LARGE", min(generations.LARGE, messages // 10))
     made = search_rows.make(messages, messages // search.PER_OWNER)
     while generations.find_large():

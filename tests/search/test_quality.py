@@ -40,6 +40,9 @@ def quoted(phrase: str) -> str:
     return f'"{phrase}"'
 
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # each embeds the whole set with the real model
+
+
 @pytest.fixture
 def place(owner: User, monkeypatch: pytest.MonkeyPatch) -> Place:
     """`place(q, message, mode)`: its place among the hits, from 0; MOST_HITS where it is not among them."""
