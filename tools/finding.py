@@ -66,8 +66,8 @@ _learner: asyncio.Task[None] | None = None
 
 def set_embedder(embed: Embed | None) -> None:
     """Search by meaning too, with `embed`. It may be slow or fail: an intent waits for it for a quarter of a second."""
-    global _embed
-    _embed = embed
+    global _embed, _learner
+    _embed, _learner = embed, None
     _vectors.clear()
 
 

@@ -65,7 +65,7 @@ class Storm:
         if ending == "failed":
             script += " " + dice.choice(FAILURES).format(at=at)
         thread_id = caller.thread()
-        with caller.stream(thread_id, f"[[{script}]]", model=model) as stream:
+        with caller.stream(thread_id, f"[[{script}]]", model=model, tools=[]) as stream:
             if stream.status == 402:
                 self.refused += 1
             if stream.status != 200:

@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
+from django.contrib.contenttypes.models import ContentType
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
@@ -24,6 +25,12 @@ from threads import chain
 from threads.models import Approval, Message, Thread, ToolCall, Turn
 
 CANARY = "what-only-readers-may-see"
+
+
+@pytest.fixture(autouse=True)
+def known_types() -> None:
+    """Tests that commit empty the tables behind them, and what is remembered of their rows is wrong then."""
+    ContentType.objects.clear_cache()
 
 
 def add(turn: Turn, previous: bytes, number: int, seconds: float, **fields: Any) -> tuple[ToolCall, bytes]:

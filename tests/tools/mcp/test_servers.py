@@ -174,7 +174,6 @@ def test_tools_that_cannot_be_offered_are_left_out_and_counted(register: Registe
     bad = [
         {"name": "na me", "inputSchema": {"type": "object"}},
         {"name": "ref", "inputSchema": {"type": "object", "properties": {"a": {"$ref": "http://169.254.169.254/x"}}}},
-        {"name": "array", "inputSchema": {"type": "array"}},
         {"name": "nul", "inputSchema": {"type": "object", "title": "a\x00b"}},
         {"name": "fine", "description": "Long\x00" + "x" * 10_000, "inputSchema": {"type": "object"}},
     ]
@@ -182,7 +181,7 @@ def test_tools_that_cannot_be_offered_are_left_out_and_counted(register: Registe
     server = register("desk", server_url=fake.mcp)
     assert [tool.name for tool in mcp.tools_for(owner.pk, ACCOUNT)] == ["desk/fine"]
     assert len(named(owner, "desk/fine").description) == mcp_lists.MOST_DESCRIPTION
-    assert server.problem == "4 of its tools are left out: their names or schemas cannot be used."
+    assert server.problem == "3 of its tools are left out: their names or schemas cannot be used."
 
 
 @pytest.mark.parametrize(
