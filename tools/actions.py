@@ -171,6 +171,11 @@ def set_rule(user: User, pattern: str, verdict: str, reason: str = "") -> ToolRu
     return rule
 
 
+def clear_rule(user: User, pattern: str) -> None:
+    """What holds without a rule of the account's holds again; rules of single chats stay."""
+    ToolRule.objects.filter(user=user, pattern=pattern, thread_id=None).delete()
+
+
 def drop_rule(user: User, rule_id: UUID) -> bool:
     """Also one of a chat. False when it is not the account's."""
     return bool(ToolRule.objects.filter(user=user, pk=rule_id).delete()[0])

@@ -115,7 +115,7 @@ def set_rule(request: HttpRequest) -> HttpResponse:
     """One rule for a pattern; `default` takes it away."""
     user, pattern, verdict = _user(request), request.POST.get("pattern", "").strip(), request.POST.get("verdict", "")
     if verdict == DEFAULT:
-        ToolRule.objects.filter(user=user, pattern=pattern, thread_id=None).delete()
+        actions.clear_rule(user, pattern)
     else:
         try:
             actions.set_rule(user, pattern, verdict)

@@ -287,6 +287,8 @@ class Tailer:
             if time.monotonic() - paused > LONGEST_STEP:
                 await asyncio.sleep(0)
                 paused = time.monotonic()
+            if watcher not in self.watchers:  # it went while requests had their turn
+                continue
             try:
                 if watcher.silent or watcher.overwhelmed:
                     await watcher.close(CLOSE_SLOW)
