@@ -14,6 +14,7 @@ from django.urls import get_resolver  # noqa: E402
 from servestatic import ServeStaticASGI  # noqa: E402
 
 from chatai.handler import ThreadedHandler  # noqa: E402
+from chatai.lib import garbage  # noqa: E402
 from threads.routing import websocket_application  # noqa: E402
 
 # The loop and the threads that answer requests share one interpreter: a frame waits for at most this long, in seconds, not 5 ms.
@@ -26,3 +27,5 @@ application = ServeStaticASGI(
     root=settings.STATIC_ROOT,
     prefix=settings.STATIC_URL,
 )
+
+garbage.seldom()

@@ -10,6 +10,7 @@ from django.test import Client
 from pytest_django import DjangoDbBlocker
 
 from accounts.models import User
+from tests import emptying
 from tests.services import WORKER
 
 PASSWORD = "correct horse battery"
@@ -21,6 +22,7 @@ pytest_plugins = ["tests.running", "tests.billing.stripe_fixtures"]
 def pytest_sessionstart() -> None:
     # A real hash costs half a second of CPU, and nearly every test makes people.
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    emptying.instead_of_django()
     if not WORKER:
         # Pages name static files by the manifest that this writes.
         call_command("collectstatic", interactive=False, verbosity=0)

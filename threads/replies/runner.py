@@ -20,7 +20,7 @@ from django.conf import settings
 from django.db import OperationalError as DjangoOperationalError
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from chatai.lib import hints
+from chatai.lib import garbage, hints
 from chatai.lib.ids import uuid7
 from chatai.lib.postgres import conninfo
 from threads.providers import catalog
@@ -74,6 +74,7 @@ class Runner:
             loop.add_signal_handler(number, stopped.set)
         await self.pool.open(wait=False)
         await self._guarded(self._warm_up)
+        garbage.seldom()
         tasks = [
             asyncio.create_task(work(), name=name)
             for name, work in (
