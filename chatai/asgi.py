@@ -3,6 +3,7 @@
 import os
 import sys
 
+import autobahn.websocket.protocol
 import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatai.settings")
@@ -17,8 +18,16 @@ from chatai.handler import ThreadedHandler  # noqa: E402
 from chatai.lib import garbage  # noqa: E402
 from threads.routing import websocket_application  # noqa: E402
 
+
+def _uncoloured(value: object, color: str = "", bold: bool = False) -> object:
+    return value
+
+
 # The loop and the threads that answer requests share one interpreter: a frame waits for at most this long, in seconds, not 5 ms.
 sys.setswitchinterval(0.0005)
+
+# Autobahn colours the words of what it would log of each frame before it asks whether anybody wants to read it.
+vars(autobahn.websocket.protocol).update(hltype=_uncoloured, hlval=_uncoloured)
 
 get_resolver().url_patterns  # noqa: B018 - imports every view now, which takes a second, not while somebody waits for the first page
 

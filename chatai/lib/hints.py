@@ -41,7 +41,7 @@ def announce(group: Group, kind: Kind, *ids: object) -> None:
     """Tell `group` that something of `kind` happened to `ids`. From the loop, from a thread, or from a plain process."""
     names = {str(one) for one in ids}
     if _loop is None or _loop.is_closed():
-        _send_now(group, kind, names)
+        async_to_sync(_send)(group, [(kind, list(names))])
         return
     try:
         inside = asyncio.get_running_loop() is _loop
@@ -61,26 +61,18 @@ def _merge(group: str, kind: str, names: set[str]) -> None:
 
 
 async def _send_pending() -> None:
-    layer = get_channel_layer()
     while _pending:
-        group, kind = first = next(iter(_pending))  # what was said first may be waited for, such as the work before the news of it
-        names = _pending.pop(first)
-        try:
-            async with asyncio.timeout(SEND_TIMEOUT):
-                await layer.group_send(group, {"type": "hint", "kind": kind, "ids": list(names)})
-        except Exception as error:  # whatever Redis is up to, waiting processes poll
-            logger.warning("hint %s/%s not sent: %s", group, kind, type(error).__name__)
+        group = next(iter(_pending))[0]  # who was told first may be waited for: the work goes out before the news of it
+        said = [(kind, list(_pending.pop((group, kind)))) for whom, kind in list(_pending) if whom == group]
+        await _send(group, said)
 
 
-def _send_now(group: str, kind: str, names: set[str]) -> None:
-    async def send() -> None:
-        async with asyncio.timeout(SEND_TIMEOUT):
-            await get_channel_layer().group_send(group, {"type": "hint", "kind": kind, "ids": list(names)})
-
+async def _send(group: str, said: list[tuple[str, list[str]]]) -> None:
     try:
-        async_to_sync(send)()
-    except Exception as error:  # as above
-        logger.warning("hint %s/%s not sent: %s", group, kind, type(error).__name__)
+        async with asyncio.timeout(SEND_TIMEOUT):
+            await get_channel_layer().group_send(group, {"type": "hint", "said": said})
+    except Exception as error:  # whatever Redis is up to, waiting processes poll
+        logger.warning("hint %s/%s not sent: %s", group, "+".join(kind for kind, _ in said), type(error).__name__)
 
 
 async def listen(group: Group) -> AsyncIterator[tuple[str, list[str]]]:
@@ -91,8 +83,8 @@ async def listen(group: Group) -> AsyncIterator[tuple[str, list[str]]]:
             channel = await layer.new_channel(f"{group}!")
             await layer.group_add(group, channel)
             while True:
-                message = await layer.receive(channel)
-                yield message["kind"], message["ids"]
+                for kind, ids in (await layer.receive(channel)).get("said", ()):
+                    yield kind, ids
         except (OSError, RedisError, TimeoutError) as error:
             logger.warning("waiting for Redis: %s", type(error).__name__)
             await asyncio.sleep(0.5)

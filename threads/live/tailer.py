@@ -33,6 +33,7 @@ GAP_PER_TURN, LONGEST_GAP = 0.0005, 0.040  # seconds between looks: with many tu
 LONGEST_STEP = 0.020  # of drawing for pages, before requests have their turn
 CHECK_EVERY = 30.0  # for sessions that ended
 SLACK = timedelta(seconds=10)  # a row can be committed this much later than the time it carries
+READ_DELAY = 0.3  # for what was read: written for many threads at once, and not while something new is to be shown
 QUEUED_PATIENCE = 0.2  # seconds
 MOST_TURNS = 60  # a page that missed more loads anew
 MOST_ROWS = 100
@@ -55,6 +56,7 @@ class Tailer:
         self.news = News()
         self.arriving: set[UUID] = set()  # turns that the look under way was told of
         self.read: dict[tuple[UUID, UUID], int] = {}  # (thread, user) → sequence number that is on a screen
+        self.read_since = 0.0  # when the first of them was noted
         self.in_use = asyncio.Lock()  # one reader of the feed at a time
         self.tasks: list[asyncio.Task[None]] = []
         self.followers: set[Reader] = set()  # besides `growing`
@@ -96,11 +98,12 @@ class Tailer:
         self.thread_of.pop(turn_id, None)
 
     def mark_read(self, watcher: Watcher, seq: int) -> None:
-        """The page of `watcher` has the message of that number on screen. Written with the next look."""
+        """The page of `watcher` has the message of that number on screen. Written a moment later, also when the page has gone."""
         if watcher.thread_id is not None:
+            if not self.read:
+                self.read_since = time.monotonic()
             key = watcher.thread_id, watcher.user_id
             self.read[key] = max(seq, self.read.get(key, 0))
-            self.wake.set()
 
     async def _catch_up(self, watcher: Watcher, since: datetime) -> None:
         threads = await self.feed.threads_since([watcher.user_id], since, MOST_ROWS)
@@ -172,7 +175,7 @@ class Tailer:
                 quiet = True
             self.wake.clear()
             news, self.news = self.news, News()
-            if not self.watchers and not self.followers:
+            if not self.watchers and not self.followers and not self.read:
                 continue
             looked = time.monotonic()
             try:
@@ -194,7 +197,6 @@ class Tailer:
     async def _look(self, news: News, around: bool, quiet: bool) -> None:
         """With `around`, at everything that may have changed lately; else at what hints named."""
         self.arriving = set(news.turns)
-        await self._write_read()
         since = datetime.now(UTC) - SLACK
         unwatched = {thread_id for thread_id in news.turns.values() if thread_id not in self.by_thread}
         if turns := [turn_id for turn_id, thread_id in news.turns.items() if thread_id not in unwatched]:
@@ -212,11 +214,13 @@ class Tailer:
             await self._show(await self._without_far_moves(changed), self.by_thread)
         readers: list[Reader] = [*self.growing.values(), *self.followers]
         await self._read([one for one in readers if around or quiet or one.turn_id in news.events])
+        if self.read and (quiet or time.monotonic() - self.read_since > READ_DELAY):
+            await self._write_read()
 
     async def _write_read(self) -> None:
-        if read := dict(self.read):
-            await self._threads_changed(await self.feed.mark_read(read))
-            self.read = {key: seq for key, seq in self.read.items() if seq > read.get(key, 0)}
+        read = dict(self.read)
+        await self._threads_changed(await self.feed.mark_read(read))
+        self.read = {key: seq for key, seq in self.read.items() if seq > read.get(key, 0)}
 
     async def _threads_changed(self, threads: Iterable[Thread]) -> None:
         for thread in threads:
