@@ -70,8 +70,8 @@ WHERE t.user_id = ANY(%(owners)s::uuid[])
 class Rows:
     generation: int
     owners: list[UUID]  # who share the messages equally
-    middling: UUID  # just not large
-    large: UUID
+    middling: UUID  # with so many that words go by index
+    huge: UUID  # with so many that neighbours do, too
     lonely: UUID  # with ten messages, whose texts others have too
 
 
@@ -81,7 +81,7 @@ def make(messages: int, owners: int) -> Rows:
     generation = Generation.objects.get(state=Generation.State.SERVING)
     Generation.objects.update(filled_at=generation.created_at)
     everyone = [_user(f"owner{number}") for number in range(owners)]
-    special = [_user(name) for name in ("middling", "large", "lonely")]
+    special = [_user(name) for name in ("middling", "huge", "lonely")]
     chance = random.Random(6)
     texts = [" ".join(chance.choices(WORDS.split(), k=chance.randint(8, 120))) for _ in range(POOL)]
     vectors = [str([round(chance.gauss(0, 1), 3) for _ in range(DIMENSIONS)]) for _ in range(POOL)]
@@ -90,9 +90,9 @@ def make(messages: int, owners: int) -> Rows:
         for statement in POOLS.split(";\n")[:2]:
             cursor.execute(statement, {"numbers": list(range(POOL)), "texts": texts, "vectors": vectors})
         sizes = [(everyone[start : start + 500], messages // owners) for start in range(0, owners, 500)]
-        middling = min(generations.LARGE * 9 // 10, messages)
-        large = min(generations.LARGE * 3, 2 * messages)
-        for group, each in [*sizes, ([special[0]], middling), ([special[1]], large), ([special[2]], 10)]:
+        middling = generations.HUGE * 36 // 100
+        huge = generations.HUGE * 6 // 5
+        for group, each in [*sizes, ([special[0]], middling), ([special[1]], huge), ([special[2]], 10)]:
             _conversations(cursor, [owner for owner, _ in group], each, generation.pk)
         cursor.execute("DROP TABLE pool")
     ids = [owner for owner, _ in special]
@@ -102,9 +102,9 @@ def make(messages: int, owners: int) -> Rows:
 def settle() -> None:
     """As a night later: what autovacuum does, and indexes for who is large (built at once, which is faster than row by row)."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT indexdef FROM pg_indexes WHERE indexname = 'passage_vectors_large'")
+        cursor.execute("SELECT indexdef FROM pg_indexes WHERE indexname = 'passage_vectors_huge'")
         definition = cursor.fetchone()[0]
-        cursor.execute("DROP INDEX passage_vectors_large")
+        cursor.execute("DROP INDEX passage_vectors_huge")
         while generations.find_large():
             pass
         cursor.execute("SET maintenance_work_mem = '1GB'")
