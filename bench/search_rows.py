@@ -8,13 +8,16 @@ from uuid import UUID
 
 from django.db import connection
 
+from accounts.models import User
 from chatai.lib.ids import uuid7
 from search import generations
-from search.models import DIMENSIONS, Generation
+from search.models import DIMENSIONS, Generation, Passage
 
 POOL = 2000  # texts, and directions that vectors are put together of
 PER_TURN = 2
 TURNS = 10  # of a thread
+DOMAIN = "search.invalid"
+SPECIAL = ("middling", "huge", "lonely")
 WORDS = """
 ferry island harbour morning ticket passport train platform bicycle repair tyre kitchen recipe onion garlic flour oven
 bread garden tomato seed frost winter heater insulation roof ladder paint wall colour window python function variable
@@ -74,6 +77,19 @@ class Rows:
     huge: UUID  # with so many that neighbours do, too
     lonely: UUID  # with ten messages, whose texts others have too
 
+    def count(self, owner: UUID) -> int:
+        """How many messages are theirs."""
+        return Passage.objects.filter(user=owner).count()
+
+
+def kept(owners: int) -> Rows | None:
+    """The rows that an earlier run has left in this database, if they are of as many owners."""
+    known = dict(User.objects.filter(email__endswith=f"@{DOMAIN}").values_list("email", "pk"))
+    if len(known) != owners + len(SPECIAL):
+        return None
+    special = [known.pop(f"{name}@{DOMAIN}") for name in SPECIAL]
+    return Rows(Generation.objects.get(state=Generation.State.SERVING).pk, list(known.values()), *special)
+
 
 def make(messages: int, owners: int) -> Rows:
     """That many messages of that many owners, and three owners of particular sizes on top."""
@@ -81,7 +97,7 @@ def make(messages: int, owners: int) -> Rows:
     generation = Generation.objects.get(state=Generation.State.SERVING)
     Generation.objects.update(filled_at=generation.created_at)
     everyone = [_user(f"owner{number}") for number in range(owners)]
-    special = [_user(name) for name in ("middling", "huge", "lonely")]
+    special = [_user(name) for name in SPECIAL]
     chance = random.Random(6)
     texts = [" ".join(chance.choices(WORDS.split(), k=chance.randint(8, 120))) for _ in range(POOL)]
     vectors = [str([round(chance.gauss(0, 1), 3) for _ in range(DIMENSIONS)]) for _ in range(POOL)]
@@ -114,12 +130,10 @@ def settle() -> None:
 
 
 def _user(name: str) -> tuple[UUID, str]:
-    return uuid7(), f"{name}@search.invalid"
+    return uuid7(), f"{name}@{DOMAIN}"
 
 
 def _users(users: list[tuple[UUID, str]]) -> None:
-    from accounts.models import User
-
     User.objects.bulk_create([User(pk=pk, email=email, password="!") for pk, email in users], batch_size=2000)
 
 

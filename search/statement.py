@@ -18,7 +18,7 @@ from search.snippets import MARK, UNMARK
 K = 10
 EXACT_BONUS = 1.0  # for the very words, one after the other: more than any place can give
 
-MOST = 1000  # passages of a large owner with all of the words, that are compared: the newest
+MOST = 500  # passages of a large owner with all of the words, that are compared: the newest
 EACH = 1000  # passages of a large owner with one of the words
 
 Arms = Literal["both", "meaning", "text"]
