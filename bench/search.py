@@ -66,6 +66,8 @@ def measure(stack: Stack, messages: int, searches: int) -> list[Line]:
     if rows is None:
         rows = search_rows.make(messages, owners)
         search_rows.settle()
+    else:
+        search_rows.rest()
     chance = random.Random(7)
     about = f"{messages:,} messages of {len(rows.owners):,} people"
     lines = []

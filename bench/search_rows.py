@@ -116,7 +116,7 @@ def make(messages: int, owners: int) -> Rows:
 
 
 def settle() -> None:
-    """As a night later: what autovacuum does, and indexes for who is large (built at once, which is faster than row by row)."""
+    """As a night later: with indexes for who is large (built at once, which is faster than row by row)."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT indexdef FROM pg_indexes WHERE indexname = 'passage_vectors_huge'")
         definition = cursor.fetchone()[0]
@@ -125,6 +125,12 @@ def settle() -> None:
             pass
         cursor.execute("SET maintenance_work_mem = '1GB'")
         cursor.execute(definition)
+    rest()
+
+
+def rest() -> None:
+    """What autovacuum does in a quiet moment."""
+    with connection.cursor() as cursor:
         for table in ("search_passage", "threads_message", "threads_thread", "threads_turn", "accounts_user"):
             cursor.execute(f"VACUUM ANALYZE {table}")
 

@@ -21,6 +21,7 @@ GIVEN_UP = 5  # tries after which a passage without a vector keeps nothing waiti
 # Passages of one owner, above which its searches go by index: of words, which costs nothing but space, and of neighbours, which
 # misses one now and then. Below that each is looked at.
 LARGE, HUGE = 5_000, 50_000
+MARKED_AT_ONCE = 500  # each takes milliseconds in the index of neighbours, and a change of the path waits for it
 
 NEXT = f"""
 SELECT m.id, {index.TEXT} FROM threads_message m WHERE m.id = ANY(%(messages)s) AND {index.ENDS}
@@ -136,11 +137,12 @@ def forget() -> int:
 def find_large() -> int:
     """Mark the passages of owners who have become large; how many. With the last of them, indexes answer."""
     with connection.cursor() as cursor:
-        cursor.execute(FIND_LARGE, {"large": LARGE, "huge": HUGE})
+        if not LargeOwner.objects.exclude(ready=True, huge_ready=F("huge")).exists():  # first those who were found before
+            cursor.execute(FIND_LARGE, {"large": LARGE, "huge": HUGE})
         if not LargeOwner.objects.exists():
             return 0
-        cursor.execute(MARK_LARGE, [ERASED_AT_ONCE])
+        cursor.execute(MARK_LARGE, [MARKED_AT_ONCE])
         marked = int(cursor.rowcount)
-    if marked < ERASED_AT_ONCE:
+    if marked < MARKED_AT_ONCE:
         LargeOwner.objects.update(ready=True, huge_ready=F("huge"))
     return marked

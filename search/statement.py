@@ -156,7 +156,7 @@ FOR_ANYBODY = "SELECT set_config('plan_cache_mode', 'force_generic_plan', true)"
 # The graph of neighbours holds all huge owners: it is walked on until enough of this one's were met.
 BY_INDEX = """
 SELECT set_config('jit', 'off', true), set_config('hnsw.iterative_scan', 'relaxed_order', true),
-    set_config('hnsw.ef_search', '400', true), set_config('hnsw.max_scan_tuples', '100000', true)
+    set_config('hnsw.ef_search', '200', true), set_config('hnsw.max_scan_tuples', '100000', true)
 """
 
 

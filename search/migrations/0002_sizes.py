@@ -15,9 +15,10 @@ CREATE OR REPLACE FUNCTION search_fold(text) RETURNS text LANGUAGE sql IMMUTABLE
         '(?<=[[:alnum:]])[._/:@\\-](?=[[:alnum:]])', ' ', 'g')
 $$
 """
+# Made with more care than by default (64): searches with half the effort then miss less.
 NEIGHBOURS = """
 DROP INDEX passage_vectors_large;
-CREATE INDEX passage_vectors_huge ON search_passage USING hnsw (vector halfvec_ip_ops) WHERE huge
+CREATE INDEX passage_vectors_huge ON search_passage USING hnsw (vector halfvec_ip_ops) WITH (ef_construction = 200) WHERE huge
 """
 NEIGHBOURS_BEFORE = """
 DROP INDEX passage_vectors_huge;
