@@ -50,8 +50,8 @@ ORDER BY (vector <#> %s::halfvec(384)) + 0, id LIMIT %s
 """
 VECTOR = """
 SELECT l2_normalize(a.vector + b.vector)::text FROM
-    (SELECT vector FROM search_passage WHERE user_id = %s AND generation_id = %s ORDER BY id + 0 OFFSET %s LIMIT 1) a,
-    (SELECT vector FROM search_passage WHERE user_id = %s AND generation_id = %s ORDER BY id + 0 OFFSET %s LIMIT 1) b
+    (SELECT vector FROM search_passage WHERE user_id = %s AND generation_id = %s OFFSET %s LIMIT 1) a,
+    (SELECT vector FROM search_passage WHERE user_id = %s AND generation_id = %s OFFSET %s LIMIT 1) b
 """
 
 

@@ -86,6 +86,8 @@ def test_of_a_large_owner_a_rare_word_is_found_among_common_ones(
     monkeypatch.setattr(statement, "EACH", 5)
     statement.build.cache_clear()
     try:
-        assert find(Owner(owner), "were there ships and trains beside the zeppelin").hits[0].snippet == "The zeppelin flew over trains"
+        hits = find(Owner(owner), "were there ships and trains beside the zeppelin", limit=50).hits
+        assert "The zeppelin flew over trains" in [hit.snippet for hit in hits]
+        assert len(hits) < 20, "and not every row with one of the others"
     finally:
         statement.build.cache_clear()
