@@ -10,6 +10,7 @@ from uuid import UUID
 
 import pytest
 from django.db import connection
+from django.test import override_settings
 
 from accounts.models import User
 from search import choice, embedder, vectors
@@ -48,7 +49,9 @@ class Remembering:
 
 @cache
 def model() -> Remembering:
-    return Remembering(embedder.load(choice.configured()))
+    """With one thread: where others take the processor, two wait for each other most of the time."""
+    with override_settings(EMBEDDING_THREADS=1):
+        return Remembering(embedder.Local(choice.configured()))
 
 
 @pytest.fixture
