@@ -106,8 +106,8 @@ def make(messages: int, owners: int) -> Rows:
         for statement in POOLS.split(";\n")[:2]:
             cursor.execute(statement, {"numbers": list(range(POOL)), "texts": texts, "vectors": vectors})
         sizes = [(everyone[start : start + 500], messages // owners) for start in range(0, owners, 500)]
-        middling = generations.HUGE * 36 // 100
-        huge = generations.HUGE * 6 // 5
+        middling = min(generations.HUGE * 36 // 100, messages)
+        huge = min(generations.HUGE * 6 // 5, 2 * messages)
         for group, each in [*sizes, ([special[0]], middling), ([special[1]], huge), ([special[2]], 10)]:
             _conversations(cursor, [owner for owner, _ in group], each, generation.pk)
         cursor.execute("DROP TABLE pool")
