@@ -174,7 +174,7 @@ def throughput(rows: Rows) -> list[Line]:
     backlog.update(due_at=timezone.now())
     _until(lambda: backlog.filter(due_at=None).exists(), "the first vectors")
     first, began = backlog.filter(due_at=None).count(), time.perf_counter()
-    _until(lambda: not backlog.exclude(due_at=None).exists(), "all vectors")
+    _until(lambda: not backlog.exclude(due_at=None).exists(), "all vectors", 4 * PATIENCE)
     return [
         Line("embedding", (len(ids) - first) / (time.perf_counter() - began), "passages/s", f"of {length:.0f} tokens, {len(ids)} of them")
     ]
@@ -219,9 +219,9 @@ def _post(stack: Stack, secret: str, path: str, body: dict[str, Any]) -> dict[st
     return given
 
 
-def _until(check: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
+def _until(check: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
+    deadline = time.monotonic() + seconds
     while not check():
         if time.monotonic() > deadline:
-            raise SystemExit(f"{what}: not within {PATIENCE:g} s; see the logs in the temporary directory (--keep)")
+            raise SystemExit(f"{what}: not within {seconds:g} s; see the logs in the temporary directory (--keep)")
         time.sleep(0.05)
