@@ -1,6 +1,6 @@
 """`make bench`: start everything, load it, print the figures beside the bars of the design.
 
-python -m bench [--quick] [--only NAME …] [--profile] [--no-worker] [--keep]
+python -m bench [--quick] [--only NAME …] [--profile] [--no-worker] [--keep] [--home DIR]
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SENDERS = 16
 def main() -> int:
     options = arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is stopped
-    home = Path(tempfile.mkdtemp(prefix="chatai-bench-"))
+    home = options.home or Path(tempfile.mkdtemp(prefix="chatai-bench-"))
     about = report.circumstances()
     try:
         with Stack(home, worker=not options.no_worker) as stack:
@@ -34,7 +34,7 @@ def main() -> int:
         if "ready" in options.only:
             lines += measures.ready(home)
     finally:
-        if not options.keep:
+        if not (options.keep or options.home):
             shutil.rmtree(home, ignore_errors=True)
     print("\n".join(f"{name}: {value}" for name, value in about.items()), end="\n\n")
     print(report.table(lines))
@@ -91,6 +91,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--profile", action="store_true", help="py-spy on web and replies; needs `pip install py-spy`")
     parser.add_argument("--no-worker", action="store_true", help="without the Celery worker")
     parser.add_argument("--keep", action="store_true", help="leave the temporary directory with its logs")
+    parser.add_argument("--home", type=Path, help="there instead, and leave it: the next search goes on with the rows of this one")
     options = parser.parse_args()
     options.only = options.only or [name for name in NAMES if not (options.quick and name == "ready")]
     return options

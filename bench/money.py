@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from statistics import median
 from typing import Any
@@ -23,7 +24,7 @@ from threads import admission
 from threads.models import Thread, Turn
 from threads.replies import store
 
-EMAIL = "money@bench.invalid"
+EMAIL = f"money-{secrets.token_hex(4)}@bench.invalid"
 WARM_UP = 30
 USAGE = {"input_tokens": 900, "output_tokens": 60}
 # What the claim would do; it is the same with and without money, so it is not timed.

@@ -19,6 +19,7 @@ from accounts.models import User
 from billing.models import Budget
 from threads.models import Message, Thread, Turn
 
+PERSON = f"person{{}}-{secrets.token_hex(4)}@bench.invalid"  # others than those of an earlier run in the same database
 QUESTION = "How do I keep a sourdough starter alive while I am away for two weeks in the summer?"
 ANSWER = """Feed it well, then slow it down:
 
@@ -30,7 +31,7 @@ A stiff starter keeps longer than a wet one, because the bacteria work more slow
 four, expect to feed it three or four times before it rises as it did."""
 
 
-def make(count: int, address: str = "person{}@bench.invalid") -> list[dict[str, str]]:
+def make(count: int, address: str = PERSON) -> list[dict[str, str]]:
     """`count` people as the load generator needs them."""
     password = make_password(None)
     users = User.objects.bulk_create([User(email=address.format(number), password=password) for number in range(count)])
@@ -60,7 +61,7 @@ def _signed_in(user: User) -> dict[str, Any]:
 
 def make_conversation(number: int, messages: int) -> str:
     """A thread of person `number` with that many messages; its id."""
-    user = User.objects.get(email=f"person{number}@bench.invalid")
+    user = User.objects.get(email=PERSON.format(number))
     thread = Thread.objects.create(user=user, title=f"{messages} messages", turn_count=messages // 2, last_seq=messages, read_seq=messages)
     turns = [_turn(thread, number) for number in range(1, messages // 2 + 1)]
     for before, turn in pairwise(turns):

@@ -6,6 +6,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models import F
 from django.utils import timezone
 
 from search import index
@@ -17,19 +18,24 @@ AT_ONCE = 200  # messages
 KEPT = timedelta(minutes=2)  # a replaced generation stays for searches that have just begun
 ERASED_AT_ONCE = 5000
 GIVEN_UP = 5  # tries after which a passage without a vector keeps nothing waiting
-LARGE = 20_000  # passages of one owner, above which its searches go by index
+# Passages of one owner, above which its searches go by index: of words, which costs nothing but space, and of neighbours, which
+# misses one now and then. Below that each is looked at.
+LARGE, HUGE = 5_000, 50_000
+MARKED_AT_ONCE = 500  # each takes milliseconds in the index of neighbours, and a change of the path waits for it
 
 NEXT = f"""
 SELECT m.id, {index.TEXT} FROM threads_message m WHERE m.id = ANY(%(messages)s) AND {index.ENDS}
 """
 FIND_LARGE = """
-INSERT INTO search_largeowner (user_id, since, ready)
-SELECT user_id, now(), false FROM search_passage GROUP BY user_id, generation_id HAVING count(*) > %s
-ON CONFLICT DO NOTHING
+INSERT INTO search_largeowner AS l (user_id, since, ready, huge)
+SELECT user_id, now(), false, max(passages) > %(huge)s
+FROM (SELECT user_id, count(*) AS passages FROM search_passage GROUP BY user_id, generation_id HAVING count(*) > %(large)s) counted
+GROUP BY user_id
+ON CONFLICT (user_id) DO UPDATE SET huge = true WHERE excluded.huge AND NOT l.huge
 """
 MARK_LARGE = """
-UPDATE search_passage SET large = true WHERE id IN (
-    SELECT p.id FROM search_passage p JOIN search_largeowner l ON l.user_id = p.user_id WHERE NOT p.large LIMIT %s)
+UPDATE search_passage p SET large = true, huge = l.huge FROM search_largeowner l WHERE l.user_id = p.user_id AND p.id IN (
+    SELECT p.id FROM search_passage p JOIN search_largeowner l ON l.user_id = p.user_id WHERE NOT p.large OR p.huge <> l.huge LIMIT %s)
 """
 
 
@@ -131,11 +137,12 @@ def forget() -> int:
 def find_large() -> int:
     """Mark the passages of owners who have become large; how many. With the last of them, indexes answer."""
     with connection.cursor() as cursor:
-        cursor.execute(FIND_LARGE, [LARGE])
+        if not LargeOwner.objects.exclude(ready=True, huge_ready=F("huge")).exists():  # first those who were found before
+            cursor.execute(FIND_LARGE, {"large": LARGE, "huge": HUGE})
         if not LargeOwner.objects.exists():
             return 0
-        cursor.execute(MARK_LARGE, [ERASED_AT_ONCE])
+        cursor.execute(MARK_LARGE, [MARKED_AT_ONCE])
         marked = int(cursor.rowcount)
-    if marked < ERASED_AT_ONCE:
-        LargeOwner.objects.filter(ready=False).update(ready=True)
+    if marked < MARKED_AT_ONCE:
+        LargeOwner.objects.update(ready=True, huge_ready=F("huge"))
     return marked

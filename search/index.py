@@ -30,10 +30,10 @@ WITH message AS MATERIALIZED (
     WHERE m.id = ANY(%(messages)s::uuid[]) FOR SHARE
 )
 INSERT INTO search_passage (user_id, generation_id, message_id, number, passages, thread_id, turn_id, key_id, end_user_id, role, model,
-    sent_at, on_path, language, text, words, due_at, tries, large, indexed_at)
+    sent_at, on_path, language, text, words, due_at, tries, large, huge, indexed_at)
 SELECT th.user_id, g.id, m.id, given.number, given.passages, m.thread_id, m.turn_id, th.key_id, th.end_user_id, m.role,
     coalesce(nullif(m.model, ''), t.model), m.created_at, m.on_path, given.language, given.text,
-    to_tsvector(given.language::regconfig, search_fold(given.text)), now(), 0, l.user_id IS NOT NULL, now()
+    to_tsvector(given.language::regconfig, search_fold(given.text)), now(), 0, l.user_id IS NOT NULL, coalesce(l.huge, false), now()
 FROM unnest(%(messages)s::uuid[], %(numbers)s::smallint[], %(passages)s::smallint[], %(languages)s::text[], %(texts)s::text[])
     AS given(message, number, passages, language, text)
 JOIN message m ON m.id = given.message

@@ -80,7 +80,8 @@ class Passage(models.Model):
     vector = HalfVectorField(null=True, help_text="Of length 1. Empty until the embedder came to it.")
     due_at = models.DateTimeField(null=True, default=timezone.now, help_text="When the embedder takes it; empty when it has.")
     tries = models.SmallIntegerField(default=0, db_default=0)
-    large = models.BooleanField(default=False, db_default=False, help_text="Of an owner with so many passages that indexes pay.")
+    large = models.BooleanField(default=False, db_default=False, help_text="Of an owner with so many that an index of words pays.")
+    huge = models.BooleanField(default=False, db_default=False, help_text="Of an owner with so many that one of neighbours pays.")
     indexed_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -100,11 +101,13 @@ class Passage(models.Model):
 
 
 class LargeOwner(models.Model):
-    """An account with so many passages that its searches go by index instead of by looking at each (see query.py)."""
+    """An account with so many passages that its searches go by index instead of by looking at each (see statement.py)."""
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, primary_key=True, on_delete=models.CASCADE, related_name="+")
     since = models.DateTimeField(default=timezone.now)
-    ready = models.BooleanField(default=False, help_text="All of its passages are in the indexes.")
+    ready = models.BooleanField(default=False, help_text="All of its passages are in the index of words.")
+    huge = models.BooleanField(default=False, db_default=False, help_text="So many that neighbours, too, are found by index.")
+    huge_ready = models.BooleanField(default=False, db_default=False, help_text="All of its passages are in that, too.")
 
     def __str__(self) -> str:
         return str(self.user_id)

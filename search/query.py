@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
@@ -35,8 +34,8 @@ DASHES = re.compile(r"(?<!\S)-+(?!\w{3})|(?<!\S)--+")
 
 # Which model's vectors answer, and whether the owner has so much that indexes pay.
 STANDING = """
-SELECT g.id, g.model, EXISTS (SELECT FROM search_largeowner l WHERE l.user_id = %s AND l.ready)
-FROM search_generation g WHERE g.state = 'serving'
+SELECT g.id, g.model, CASE WHEN l.huge_ready THEN 'huge' WHEN l.ready THEN 'large' ELSE 'ordinary' END
+FROM search_generation g LEFT JOIN search_largeowner l ON l.user_id = %s WHERE g.state = 'serving'
 """
 
 
@@ -97,7 +96,7 @@ def find(
     standing = prepared.row(STANDING, [owner.user.pk])
     if standing is None:
         return Found([], False, False)  # nothing was ever indexed
-    generation, embedder, large = standing
+    generation, embedder, size = standing
     vector = vectors.of_query(owner.user, embedder, text) if mode != "text" else None
     literal = _literal(text)
     values = {
@@ -117,8 +116,9 @@ def find(
         "limit": limit + 1,
         "offset": offset,
     }
-    arms: Literal["both", "meaning", "text"] = "text" if vector is None else "meaning" if mode == "semantic" else "both"
-    rows = _rows(arms, literal, large, values)
+    arms: statement.Arms = "text" if vector is None else "meaning" if mode == "semantic" else "both"
+    given = frozenset(name for name in statement.FILTERS if values[name] is not None)
+    rows = _rows(statement.Kind(arms, literal, size, given), values)
     return Found([_hit(row, text) for row in rows[:limit]], vector is not None, len(rows) > limit)
 
 
@@ -154,13 +154,11 @@ def _threads(owner: Owner) -> Any:
     return Thread.objects.for_key(owner.key) if owner.key is not None else Thread.objects.for_user(owner.user)
 
 
-def _rows(arms: Literal["both", "meaning", "text"], literal: bool, large: bool, values: dict[str, Any]) -> list[statement.Row]:
-    given = frozenset(name for name in statement.FILTERS if values[name] is not None)
-    with transaction.atomic() if large else nullcontext(), connection.cursor() as cursor:
-        if large:
-            cursor.execute(statement.BY_INDEX)
-        cursor.execute(statement.build(arms, literal, large, given), values)
-        return [statement.Row(*row) for row in cursor.fetchall()]
+def _rows(kind: statement.Kind, values: dict[str, Any]) -> list[statement.Row]:
+    anybody = kind.size == "ordinary"
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(statement.FOR_ANYBODY if anybody else statement.BY_INDEX)
+        return [statement.Row(*row) for row in statement.build(kind).rows(values, prepare=anybody)]
 
 
 def _hit(row: statement.Row, text: str) -> Hit:

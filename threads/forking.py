@@ -26,7 +26,8 @@ WITH RECURSIVE up AS (
 SELECT id FROM up ORDER BY number
 """
 
-# Copies cost nothing: what they cost was spent once, in the original. Sequence numbers have no gaps here.
+# Copies cost nothing: what they cost was spent once, in the original. Sequence numbers have no gaps here. Nor are they news: nobody
+# has a page without them, and one with many would be told to load anew for as long as they are.
 COPY = """
 WITH copy AS (
     SELECT * FROM unnest(%(old)s::uuid[], %(new)s::uuid[]) WITH ORDINALITY AS c(old, new, place)
@@ -39,8 +40,8 @@ turns AS (
         status, epoch, attempts, runner, first_seq, error_kind, error_message, usage, cost_micros, outline, created_at, changed_at,
         started_at, first_token_at, finished_at, copied_from)
     SELECT copy.new, %(thread)s, t.key_id, copy.place, lag(copy.new) OVER (ORDER BY copy.place), true, copy.new::text, t.request_digest,
-        t.model, t.options, t.price, t.status, 0, 0, '', begins.seq, t.error_kind, t.error_message, '{}', 0, t.outline, t.created_at, now(),
-        t.started_at, t.first_token_at, t.finished_at, t.id
+        t.model, t.options, t.price, t.status, 0, 0, '', begins.seq, t.error_kind, t.error_message, '{}', 0, t.outline, t.created_at,
+        t.changed_at, t.started_at, t.first_token_at, t.finished_at, t.id
     FROM copy JOIN threads_turn t ON t.id = copy.old JOIN begins ON begins.new_turn = copy.new
 ), messages AS (
     INSERT INTO threads_message (id, thread_id, turn_id, seq, on_path, role, content, status, model, stop_reason, usage, cost_micros,

@@ -24,12 +24,15 @@ class Statement:
 
     def row(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
         """The one row that it gives, on Django's connection, within the transaction that is open there or by itself."""
+        (found,) = self.rows(values)  # statements like this select no table
+        return found
+
+    def rows(self, values: Mapping[str, Any], *, prepare: bool = True) -> list[tuple[Any, ...]]:
+        """All rows that it gives; without `prepare`, by a plan of its own."""
         connection.close_if_health_check_failed()  # as Django does before every statement of its own
         connection.ensure_connection()
         with connection.wrap_database_errors, RawCursor(connection.connection, row_factory=tuple_row) as cursor:
-            found = cursor.execute(self.text, self.arguments(values), prepare=True).fetchone()
-        assert found is not None  # statements like this select no table
-        return found
+            return cursor.execute(self.text, self.arguments(values), prepare=prepare).fetchall()
 
 
 def row(statement: str, values: Sequence[Any]) -> tuple[Any, ...] | None:

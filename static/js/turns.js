@@ -54,8 +54,16 @@ function place(turn) {
 
 const blocks = (turn) => [...turn.querySelectorAll(".message > .answer > :not(.open)")];
 
+// What a link led to stays marked when it is drawn anew, which to the browser is another element.
+function keepLinked(turn) {
+  const linked = document.getElementById(location.hash.slice(1));
+  if (linked && turn.contains(linked)) linked.classList.add("linked");
+}
+addEventListener("hashchange", () => messages.querySelector(".linked")?.classList.remove("linked"));
+
 function arrived(turn) {
   localTimes(turn);
+  keepLinked(turn);
   const { turn: id } = turn.dataset;
   const said = blocks(turn);
   const fresh = heard.has(id) || number(turn) > newest;

@@ -39,16 +39,20 @@ def messages() -> tuple[Labelled, ...]:
 def store(owner: User) -> dict[Labelled, UUID]:
     """All of them as conversations of `owner`, indexed with words and, by the real model, with vectors; the id of each."""
     generations.ensure()
-    ids = {}
     labelled = messages()
+    threads, turns, said = [], [], []
     for start in range(0, len(labelled), THREAD):
         some = labelled[start : start + THREAD]
-        thread = Thread.objects.create(user=owner, title=some[0].topic, turn_count=len(some), last_seq=len(some), model="demo")
+        threads.append(Thread(user=owner, title=some[0].topic, turn_count=len(some), last_seq=len(some), model="demo"))
         for seq, one in enumerate(some, 1):
-            turn = Turn.objects.create(thread=thread, number=seq, request_id=str(seq), request_digest=b"", model="demo", status="done")
+            turn = Turn(thread=threads[-1], number=seq, request_id=str(seq), request_digest=b"", model="demo", status="done")
             content = [{"type": "text", "text": one.text}]
-            ids[one] = Message.objects.create(thread=thread, turn=turn, seq=seq, role=one.role, content=content, model="demo").pk
-        index.index_turns(thread.turns.values_list("pk", flat=True))
+            turns.append(turn)
+            said.append(Message(thread=threads[-1], turn=turn, seq=seq, role=one.role, content=content, model="demo"))
+    Thread.objects.bulk_create(threads)
+    Turn.objects.bulk_create(turns)
+    Message.objects.bulk_create(said)
+    index.index_turns(turn.pk for turn in turns)
     while embedding.embed_due(choice.configured()):
         pass
-    return ids
+    return {one: message.pk for one, message in zip(labelled, said, strict=True)}

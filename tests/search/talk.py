@@ -19,7 +19,7 @@ def say(thread: Thread, question: str, answer: str = "", *, at: datetime | None 
     thread.last_seq += 2
     thread.save()
     at = at or timezone.now()
-    given = {"status": "done", "model": model, "created_at": at, "finished_at": at, **turn}
+    given = {"status": "done", "model": model, "created_at": at, "finished_at": at, "changed_at": at, **turn}
     made = Turn.objects.create(
         thread=thread, number=number, request_id=f"{thread.pk}-{number}", request_digest=b"d", first_seq=first, **given
     )

@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 DATABASE = "test_chatai_search"
 MESSAGES = 1000
-ROUNDS = 10
+ROUNDS = 5
 RECOVERY = 60.0  # seconds
 
 

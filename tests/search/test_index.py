@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from itertools import count
 from uuid import uuid4
@@ -12,7 +11,7 @@ from django.db import connection
 
 from accounts.actions import close_account
 from accounts.models import User
-from search import checking, embedder, embedding, generations, outbox, vectors
+from search import checking, embedder, embedding, generations, outbox
 from search.embedder import Vectors
 from search.models import DIMENSIONS, Generation, Passage
 from search.query import Owner, find
@@ -234,31 +233,3 @@ def test_another_process_that_indexes_at_the_same_time_takes_other_turns(owner: 
     assert outbox.take(4) == 4
     assert outbox.take(4) == 2
     assert outbox.take(4) == 0
-
-
-@pytest.fixture
-def large(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    def above(passages: int) -> None:
-        monkeypatch.setattr(generations, "LARGE", passages)
-        while generations.find_large():
-            pass
-
-    return above
-
-
-def test_a_large_owner_is_searched_by_index_and_finds_the_same(
-    owner: User, member: User, toy: Toy, large: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(vectors, "of_query", lambda _user, _model, text: toy_vector(text))
-    for person in (owner, member):
-        conversation(person, *((f"Question {number} about trains", f"Answer {number} about ships") for number in range(30)))
-    indexed()
-    embed_all()
-    before = [hit.message_id for hit in find(Owner(owner), "question 7 trains", limit=5).hits]
-    large(50)
-    assert not Passage.objects.filter(large=False).exists()
-    assert [hit.message_id for hit in find(Owner(owner), "question 7 trains", limit=5).hits] == before
-    conversation(owner, ("A zeppelin over trains", "Indeed"))
-    indexed()
-    embed_all()
-    assert find(Owner(owner), "zeppelin").hits[0].snippet == "A zeppelin over trains"

@@ -19,7 +19,8 @@ FEW = 3000  # messages: thirty people's, beside who is large among so few
 @pytest.fixture
 def rows(monkeypatch: pytest.MonkeyPatch) -> Rows:
     messages = int(os.environ.get("SEARCH_ROWS") or FEW)
-    monkeypatch.setattr(generations, "LARGE", min(generations.LARGE, messages // 10))
+    monkeypatch.setattr(generations, "LARGE", min(generations.LARGE, messages // 20))
+    monkeypatch.setattr(generations, "HUGE", min(generations.HUGE, messages // 5))
     made = search_rows.make(messages, messages // search.PER_OWNER)
     while generations.find_large():
         pass
