@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from tools.made_files import TYPES, file_block
@@ -9,10 +10,11 @@ from tools.made_files import TYPES, file_block
 if TYPE_CHECKING:
     from pydantic_monty import OsFunction
 
-MOST_WRITTEN = 4 * 1024 * 1024  # bytes, counted as they are written, so that rewriting a file costs too
+MOST_WRITTEN = 4 * 1024 * 1024  # bytes as they come here, counted as they are written, so that rewriting a file costs too
 MOST_FILES = 20  # files and directories
 MOST_PATH = 200  # characters
 WRITES = ("Path.write_text", "Path.write_bytes", "Path.append_text", "Path.append_bytes")
+BYTES: dict[OsFunction, OsFunction] = {"Path.write_text": "Path.write_bytes", "Path.append_text": "Path.append_bytes"}
 MAKES = ("Path.mkdir", "open", *WRITES)
 
 
@@ -30,10 +32,13 @@ class Files:
         if args and not isinstance(args[0], int | float):
             self._check_path(name, str(getattr(args[0], "path", args[0])))
         if name in WRITES:
-            fits = len(args[1]) <= MOST_WRITTEN  # before it is copied
-            self._written += len(args[1].encode() if fits and isinstance(args[1], str) else args[1])
+            self._written += sys.getsizeof(args[1])  # without a copy of it; text with wide characters takes more than its length
             if self._written > MOST_WRITTEN:
                 raise OSError(f"No space left: {MOST_WRITTEN // 2**20} MiB have been written.")
+            if isinstance(args[1], str):  # kept as bytes: one wide character would make four of each of a file's
+                name = BYTES[name]
+                self._disk(name=name, args=(args[0], args[1].encode()), kwargs=kwargs, is_async=is_async, **more)
+                return len(args[1])
         return self._disk(name=name, args=args, kwargs=kwargs, is_async=is_async, **more)
 
     def _check_path(self, name: str, path: str) -> None:
@@ -52,6 +57,6 @@ class Files:
                 continue
             content = file.read_content()
             ending = file.name.rpartition(".")[2].lower()
-            data = content.encode() if isinstance(content, str) else content
+            data = content.encode() if isinstance(content, str) else content  # text: opened, and never written to
             made.append(file_block(file.name[:120], data, TYPES.get(ending, "application/octet-stream")))
         return made
