@@ -28,6 +28,7 @@ from pydantic import ValidationError
 
 from chatai.lib.egress import EgressError
 from chatai.lib.http import GuardedTransport
+from tools.redaction import redact
 from tools.values import Answer, Question
 
 Kind = Literal["unauthorized", "unavailable", "timeout", "refused", "forbidden"]
@@ -70,6 +71,13 @@ class Endpoint:
     where: str | Program
     headers: Mapping[str, str]
     protocol: str = ""  # what it spoke last; empty means: find out
+    secrets: tuple[str, ...] = ()  # that are sent along otherwise than in a header
+
+    @property
+    def hidden(self) -> list[str]:
+        """What the server is told and nobody else may be, however often it repeats it."""
+        env = self.where.env or {} if isinstance(self.where, Program) else {}
+        return [value for value in (*self.headers.values(), *self.secrets, *env.values()) if value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +123,11 @@ async def list_tools(endpoint: Endpoint, seconds: float) -> Listing:
             if not cursor or len(found) >= MOST_TOOLS:
                 break
         modern = client.protocol_version in MODERN_PROTOCOL_VERSIONS
-        return Listing([_listed(tool) for tool in found[:MOST_TOOLS]], watched.unusable, client.protocol_version if modern else "legacy")
+        return Listing(
+            [_listed(tool, endpoint.hidden) for tool in found[:MOST_TOOLS]],
+            watched.unusable,
+            client.protocol_version if modern else "legacy",
+        )
 
 
 async def call_tool(
@@ -147,7 +159,9 @@ async def _session(endpoint: Endpoint, seconds: float, ask: Ask | None, watched:
     except TimeoutError:
         raise McpFailure("timeout", f"{endpoint.name} did not answer within {seconds:g} seconds.", watched.status) from None
     except FAILURES as error:
-        raise _failure(endpoint.name, watched, error) from None
+        failure = _failure(endpoint.name, watched, error)
+        failure.message = redact(failure.message, endpoint.hidden)
+        raise failure from None
 
 
 @asynccontextmanager
@@ -281,7 +295,7 @@ def _first(error: BaseException) -> BaseException:
     return error
 
 
-def _listed(tool: wire.Tool) -> Listed:
+def _listed(tool: wire.Tool, hidden: list[str]) -> Listed:
     hints = tool.annotations or wire.ToolAnnotations()
-    description = tool.description or hints.title or ""
-    return Listed(tool.name, description, tool.input_schema, bool(hints.read_only_hint), bool(hints.idempotent_hint))
+    description, schema = redact([tool.description or hints.title or "", tool.input_schema], hidden)
+    return Listed(tool.name, description, schema, bool(hints.read_only_hint), bool(hints.idempotent_hint))

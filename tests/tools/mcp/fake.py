@@ -100,9 +100,12 @@ class Fake:
         if method == "tools/call":
             self.calls.append((params["name"], params.get("arguments", {})))
             if self.trouble == "error":
-                return {"error": {"code": -32000, "message": f"It broke. {self.headers}"}}
+                return {"error": {"code": -32000, "message": f"It broke. {self.headers} {self.access}"}}
             picture = {"type": "image", "data": base64.b64encode(b"png").decode(), "mimeType": "image/png"}
-            text = {"type": "text", "text": f"done {json.dumps(params.get('arguments', {}))} {' '.join(self.headers.values())}"}
+            text = {
+                "type": "text",
+                "text": f"done {json.dumps(params.get('arguments', {}))} {' '.join([*self.headers.values(), *self.access])}",
+            }
             return {"result": {"content": [text, picture], "isError": bool(params.get("arguments", {}).get("fail"))}}
         return {"error": {"code": -32601, "message": "Method not found"}}
 
