@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from tools.made_files import TYPES, file_block
@@ -30,7 +31,7 @@ class Files:
 
     def __call__(self, *, name: OsFunction, args: tuple[Any, ...], kwargs: dict[str, Any], is_async: bool, **more: Any) -> Any:
         if args and not isinstance(args[0], int | float):
-            self._check_path(name, str(getattr(args[0], "path", args[0])))
+            self._check_path(name, getattr(args[0], "path", args[0]))
         if name in WRITES:
             self._written += sys.getsizeof(args[1])  # without a copy of it; text with wide characters takes more than its length
             if self._written > MOST_WRITTEN:
@@ -41,11 +42,12 @@ class Files:
                 return len(args[1])
         return self._disk(name=name, args=args, kwargs=kwargs, is_async=is_async, **more)
 
-    def _check_path(self, name: str, path: str) -> None:
-        if len(path) > MOST_PATH:
+    def _check_path(self, name: str, path: PurePosixPath | str) -> None:
+        pieces = path.parts if isinstance(path, PurePosixPath) else (path,)  # a long one is not put together first
+        if sum(map(len, pieces)) > MOST_PATH:
             raise OSError("The path is too long.")
         if name in MAKES:
-            self._paths.add(path)
+            self._paths.add(str(path))
             if len(self._paths) > MOST_FILES:
                 raise OSError(f"No space left: there are at most {MOST_FILES} files.")
 
