@@ -139,6 +139,10 @@ def _place(target: Element, how: str, children: list[Element | str]) -> None:
         case "beforebegin":
             assert target.parent is not None
             where, at = target.parent, target.position
+        case "outerMorph":
+            assert target.parent is not None
+            where, at = target.parent, target.position
+            target.remove()
         case "delete":
             target.remove()
             return

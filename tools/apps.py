@@ -7,6 +7,6 @@ class ToolsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from tools import builtin
+        from tools import builtin, signals  # noqa: F401 - connects its receivers
 
         builtin.load()

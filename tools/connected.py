@@ -172,6 +172,19 @@ class ConnectLink(models.Model):
         return f"link to {self.service}"
 
 
+class Leftover(models.Model):
+    """Tokens of a sign-in that ended, until the service that gave them has been told. Refers to nobody."""
+
+    SEALED: ClassVar[dict[str, str]] = {"sealed": "tools.leftover {pk}"}
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    sealed = models.TextField(help_text="JSON: the tokens, and where they are given back.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"tokens to give back since {self.created_at}"
+
+
 def put_secret(row: models.Model, column: str, text: str) -> None:
     """Seal `text` into the row's column, for that row only; the caller saves."""
     setattr(row, column, crypto.seal(text, purpose(row, column)))

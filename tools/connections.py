@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from chatai.lib.crypto import UnsealError
-from tools import connect_links, credentials, mcp, mcp_catalog, mcp_lists, mcp_servers, oauth, registry, tokens
+from django.db import transaction
+
+from tools import connect_links, credentials, leftovers, mcp, mcp_catalog, mcp_lists, mcp_servers, registry, tokens
 from tools.arguments import misfit
-from tools.connected import Connection, ConnectLink, McpServer
+from tools.connected import Connection, ConnectLink, Leftover, McpServer
 from tools.database import in_thread
 from tools.holders import ACCOUNT, holder_of
 from tools.mcp_catalog import Entry
 from tools.models import RegisteredTool
-from tools.oauth_sites import OAuthError
 from tools.registry import Builtin
 from tools.values import Caller, JsonSchema, ToolError
 
 if TYPE_CHECKING:
-    from tools.mcp_session import Listed
+    from tools.mcp_session import Listing
 
 ACTIONS = ("status", "connect", "list", "disconnect")
 
@@ -118,15 +118,15 @@ async def connect(user_id: UUID, holder: str, target: Target, given: Mapping[str
     service = server.service if server else target.service
     connection = await in_thread(credentials.keep, user_id, holder, service, server, dict(given))
     if server is not None and found is not None:
-        await in_thread(mcp_lists.keep, server, connection, *found)
+        await in_thread(mcp_lists.keep, server, connection, found)
     return connection
 
 
-async def _tried(target: Target, server: McpServer, given: Mapping[str, Any]) -> tuple[list[Listed], str]:
+async def _tried(target: Target, server: McpServer, given: Mapping[str, Any]) -> Listing:
     """What the server lists to whoever comes with these credentials. Raises ToolError."""
     session = await mcp.sdk()
     try:
-        found: tuple[list[Listed], str] = await session.list_tools(mcp.filled(server, given, session), mcp.LIST_SECONDS)
+        found: Listing = await session.list_tools(mcp.filled(server, given, session), mcp.LIST_SECONDS)
     except session.McpFailure as failure:
         kind = "refused" if failure.kind == "unauthorized" else "unavailable"
         message = f"{target.title} did not accept this." if kind == "refused" else failure.message
@@ -135,13 +135,8 @@ async def _tried(target: Target, server: McpServer, given: Mapping[str, Any]) ->
 
 
 async def disconnect(connection: Connection) -> None:
-    """Gone at once; then tokens of a sign-in are given back to the service, if it can be reached."""
-    known, kept = await in_thread(_take, connection)
-    if known is not None and kept is not None and kept.tokens is not None:
-        try:
-            await oauth.revoke(known, kept.tokens)
-        except OAuthError:
-            return  # they run out by themselves, and nobody has them any more
+    """Gone at once; then tokens of a sign-in are given back to the service."""
+    await leftovers.give_back_soon(await in_thread(_take, connection))
 
 
 async def config_of(caller: Caller, builtin: Builtin) -> tuple[dict[str, Any], str]:
@@ -193,6 +188,7 @@ def _row(target: Target, connection: Connection | None) -> dict[str, Any]:
         "name": target.title,
         "status": status,
         **({"problem": connection.problem} if connection and broken else {}),
+        **({"note": target.server.problem} if connection and not broken and target.server and target.server.problem else {}),
     }
 
 
@@ -207,11 +203,10 @@ def _mine(user_id: UUID, holder: str, target: Target) -> Connection | None:
     return credentials.of_holder(user_id, holder, target.service) if target.service else None
 
 
-def _take(connection: Connection) -> tuple[oauth.Known | None, credentials.Kept | None]:
-    """Deletes the row; what was in it, and where tokens are given back."""
-    server = connection.server
-    Connection.objects.filter(pk=connection.pk).delete()
-    try:
-        return (tokens.known_of(server) if server else None), credentials.reveal(connection)
-    except UnsealError:
-        return None, None
+def _take(connection: Connection) -> list[Leftover]:
+    """Deletes the row; what is to be given back of it."""
+    with transaction.atomic():
+        found = Connection.objects.select_for_update(of=("self",)).select_related("server").filter(pk=connection.pk)
+        left = leftovers.set_aside(found)
+        found.delete()
+    return left

@@ -78,7 +78,8 @@ async def _run(tool: Tool, arguments: dict[str, Any], caller: Caller) -> Outcome
         return await _run_builtin(tool, arguments, caller)
     if tool.kind == "webhook":
         row, signing = await in_thread(_unsealed, tool, caller)
-        return await webhooks.call(row.wire_id, row.webhook_url, signing, row.timeout_ms, tool, arguments, caller)
+        outcome = await webhooks.call(row.wire_id, row.webhook_url, signing, row.timeout_ms, tool, arguments, caller)
+        return replace(outcome, output=redact(outcome.output, [signing]))
     if tool.kind == "meta":
         return await discovery.run(tool, arguments, caller)
     if tool.kind == "mcp":

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db.models import Q
 from django.utils import timezone
 
-from tools import connect_links, connections, mcp, mcp_lists, tokens
+from tools import connect_links, connections, leftovers, mcp, mcp_lists, tokens
 from tools.connected import Connection, McpServer
 from tools.database import in_thread
 from tools.holders import ERASED
@@ -38,8 +38,10 @@ async def refresh_lists() -> None:
 
 
 async def give_back() -> None:
-    """Ends connections of servers and keys that were revoked, and of end users who were erased; the vendors are told."""
-    await _together(connections.disconnect(one) for one in await in_thread(_orphaned))
+    """Ends connections of servers and keys that were revoked, and of end users who were erased; the vendors are told, also of what
+    closed accounts left."""
+    orphaned, left = await in_thread(_orphaned), await in_thread(leftovers.waiting)
+    await _together([*map(connections.disconnect, orphaned), *map(leftovers.give_back, left)])
 
 
 def forget_links() -> int:

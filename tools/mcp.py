@@ -18,6 +18,7 @@ from django.db.models import Q, QuerySet
 from tools import credentials, holders, mcp_answers, mcp_catalog, tokens
 from tools.connected import Connection, McpServer, McpTool, secret
 from tools.database import in_thread
+from tools.schemas import secret_names
 from tools.values import Caller, Found, Outcome, Tool, ToolError
 
 if TYPE_CHECKING:
@@ -87,10 +88,10 @@ async def call(tool: Tool, arguments: dict[str, Any], caller: Caller) -> Outcome
             if attempt == 1 and failure.http_status == 401 and row.connection and row.connection.kind == Connection.Kind.OAUTH:
                 continue  # it was refused before anything was done, so it can be said again with a new token
             await _noted(row.connection, failure)
-            return mcp_answers.failed(failure, row.server.wire_name, _hidden(endpoint), attempt, label)
+            return mcp_answers.failed(failure, row.server.wire_name, endpoint.hidden, attempt, label)
         if row.connection:
             await in_thread(credentials.touch, row.connection)
-        return mcp_answers.outcome(called, _hidden(endpoint), attempt, label)
+        return mcp_answers.outcome(called, endpoint.hidden, attempt, label)
     raise AssertionError("unreachable")
 
 
@@ -119,7 +120,8 @@ def filled(server: McpServer, config: Mapping[str, Any], session: Any) -> Endpoi
     """A server of the catalogue with what somebody entered for it."""
     entry = mcp_catalog.entry(server.catalog_slug) if server.catalog_slug else None
     url, headers = (entry.address(config), entry.filled(config)) if entry else (server.server_url, {})
-    endpoint: Endpoint = session.Endpoint(server.name, url, headers, server.protocol)
+    secrets = [str(config[name]) for name in secret_names(entry.config_schema) if config.get(name)] if entry else []
+    endpoint: Endpoint = session.Endpoint(server.name, url, headers, server.protocol, tuple(secrets))
     return endpoint
 
 
@@ -164,10 +166,6 @@ def _usable(tool: Tool, caller: Caller) -> McpTool:
 async def _noted(connection: Connection | None, failure: McpFailure) -> None:
     if connection is not None and failure.http_status == 401:
         await in_thread(credentials.spoil, connection, failure.message)
-
-
-def _hidden(endpoint: Endpoint) -> list[str]:
-    return [value for value in endpoint.headers.values() if value]
 
 
 def _connected(server: McpServer, holder: str) -> bool:

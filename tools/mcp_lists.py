@@ -19,9 +19,10 @@ from tools.database import in_thread
 from tools.values import ToolError
 
 if TYPE_CHECKING:
-    from tools.mcp_session import Endpoint, Listed
+    from tools.mcp_session import Endpoint, Listed, Listing
 
 NAME = re.compile(r"[A-Za-z0-9_./-]{1,128}")
+MOST_NAMED = 5
 MOST_DESCRIPTION = 4000  # characters; the model reads them
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -42,14 +43,13 @@ async def refresh(server: McpServer, connection: Connection | None) -> int:
 async def listed(server: McpServer, connection: Connection | None, endpoint: Endpoint) -> int:
     """As `refresh`, from an endpoint that is not stored yet. Raises McpFailure."""
     session = await mcp.sdk()
-    found, protocol = await session.list_tools(endpoint, mcp.LIST_SECONDS)
-    return await in_thread(keep, server, connection, found, protocol)
+    return await in_thread(keep, server, connection, await session.list_tools(endpoint, mcp.LIST_SECONDS))
 
 
-def keep(server: McpServer, connection: Connection | None, found: Sequence[Listed], protocol: str) -> int:
+def keep(server: McpServer, connection: Connection | None, found: Listing) -> int:
     """The list in the place of the one before; how many tools. A tool that is new, or not what it was, waits for somebody's consent;
     those of the first list were consented to by connecting."""
-    usable, left_out = _usable(found)
+    usable, refused = _usable(found.tools)
     with transaction.atomic():
         McpServer.objects.select_for_update(no_key=True).get(pk=server.pk)
         known = {row.name: row for row in McpTool.objects.filter(server=server, connection=connection)}
@@ -61,7 +61,7 @@ def keep(server: McpServer, connection: Connection | None, found: Sequence[Liste
         if connection is not None:
             connection.tools_cache_at = now
             Connection.objects.filter(pk=connection.pk).update(tools_cache_at=now)
-        server.tools_cache_at, server.protocol, server.problem = now, protocol, left_out
+        server.tools_cache_at, server.protocol, server.problem = now, found.protocol, left_out([*found.unusable, *refused])[:500]
         server.save(update_fields=["tools_cache_at", "protocol", "problem"])
     return len(usable)
 
@@ -82,19 +82,29 @@ def version_of(one: Listed) -> str:
     return hashlib.sha256(msgspec.json.encode(said, order="sorted")).hexdigest()
 
 
-def _usable(found: Sequence[Listed]) -> tuple[list[Listed], str]:
-    """Those that can be offered, once each, and a sentence on the others."""
+def left_out(names: Sequence[str]) -> str:
+    """A sentence on tools that are not offered; empty when there are none."""
+    if not names:
+        return ""
+    shown = ", ".join(ascii(name[:60])[1:-1] for name in names[:MOST_NAMED]) + (", …" if len(names) > MOST_NAMED else "")
+    return f"{len(names)} of its tools {'is' if len(names) == 1 else 'are'} left out, for a name or schema that cannot be used: {shown}."
+
+
+def _usable(found: Sequence[Listed]) -> tuple[list[Listed], list[str]]:
+    """Those that can be offered, once each, and the names of the others."""
     usable: dict[str, Listed] = {}
+    refused: list[str] = []
     for one in found:
         try:
             check_schema(one.input_schema)
             storable = b"\\u0000" not in msgspec.json.encode(one.input_schema)
         except (BadSchema, UnicodeEncodeError):
-            continue
-        if storable and NAME.fullmatch(one.name):
-            usable.setdefault(one.name, _cut(one))
-    left_out = len(found) - len(usable)
-    return list(usable.values()), f"{left_out} of its tools are left out: their names or schemas cannot be used." if left_out else ""
+            storable = False
+        if storable and NAME.fullmatch(one.name) and one.name not in usable:
+            usable[one.name] = _cut(one)
+        else:
+            refused.append(one.name)
+    return list(usable.values()), refused
 
 
 def _cut(one: Listed) -> Listed:

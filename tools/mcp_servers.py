@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -20,6 +20,9 @@ from tools.database import in_thread
 from tools.mcp_catalog import Entry
 from tools.oauth_sites import is_safe
 from tools.values import ToolError
+
+if TYPE_CHECKING:
+    from tools.mcp_session import Listing
 
 MOST = 100  # of one account
 MOST_URL = 2000
@@ -63,16 +66,16 @@ async def register(
     if kept:
         put_secret(server, "sealed", msgspec.json.encode(kept).decode())
     if auth_mode == McpServer.AuthMode.PER_USER:
-        await in_thread(_store, server, None, "")
+        await in_thread(_store, server, None)
         return server
     session = await mcp.sdk()
     try:
         endpoint, _ = await mcp.endpoint_of(server, None)
-        found, protocol = await session.list_tools(endpoint, mcp.LIST_SECONDS)
+        found = await session.list_tools(endpoint, mcp.LIST_SECONDS)
     except session.McpFailure as failure:
         hint = " It may want a sign-in: register it with auth_mode per_user." if failure.kind == "unauthorized" else ""
         raise NotRegistered(400 if failure.kind == "forbidden" else 502, failure.message + hint) from None
-    await in_thread(_store, server, found, protocol)
+    await in_thread(_store, server, found)
     return server
 
 
@@ -104,7 +107,7 @@ def of_catalogue(user_id: UUID, entry: Entry) -> McpServer:
     _check_room(user_id, name)
     server = McpServer(user_id=user_id, name=name, catalog_slug=entry.slug, auth_mode=McpServer.AuthMode.PER_USER)
     server.server_url = entry.url if "{" not in entry.url else ""
-    _store(server, None, "")
+    _store(server, None)
     return server
 
 
@@ -155,11 +158,11 @@ def _check_room(user_id: UUID, name: str) -> None:
         raise NotRegistered(400, f"An account has at most {MOST} servers. Delete one first.")
 
 
-def _store(server: McpServer, found: Any, protocol: str) -> None:
+def _store(server: McpServer, found: Listing | None) -> None:
     try:
         with transaction.atomic():
             server.save(force_insert=True)
             if found is not None:
-                mcp_lists.keep(server, None, found, protocol)
+                mcp_lists.keep(server, None, found)
     except IntegrityError:
         raise NotRegistered(409, f"There is a server called {server.name} already.") from None

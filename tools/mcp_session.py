@@ -18,14 +18,17 @@ import mcp_types as wire
 from anyio import ClosedResourceError
 from mcp.client.client import Client
 from mcp.client.session import ClientRequestContext
-from mcp.client.stdio import StdioServerParameters
+from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
+from mcp.shared.message import SessionMessage
+from mcp_types.methods import validate_server_result
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 from chatai.lib.egress import EgressError
 from chatai.lib.http import GuardedTransport
+from tools.redaction import redact
 from tools.values import Answer, Question
 
 Kind = Literal["unauthorized", "unavailable", "timeout", "refused", "forbidden"]
@@ -68,6 +71,13 @@ class Endpoint:
     where: str | Program
     headers: Mapping[str, str]
     protocol: str = ""  # what it spoke last; empty means: find out
+    secrets: tuple[str, ...] = ()  # that are sent along otherwise than in a header
+
+    @property
+    def hidden(self) -> list[str]:
+        """What the server is told and nobody else may be, however often it repeats it."""
+        env = self.where.env or {} if isinstance(self.where, Program) else {}
+        return [value for value in (*self.headers.values(), *self.secrets, *env.values()) if value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +100,20 @@ class Called:
     is_error: bool
 
 
-async def list_tools(endpoint: Endpoint, seconds: float) -> tuple[list[Listed], str]:
-    """All tools, and the protocol to speak next time. Raises McpFailure."""
-    async with _session(endpoint, seconds, None) as client:
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a server offers."""
+
+    tools: list[Listed]
+    unusable: list[str]  # names of tools that are no tools by the protocol, "?" where there is not even a name
+    protocol: str  # to speak next time
+
+
+async def list_tools(endpoint: Endpoint, seconds: float) -> Listing:
+    """All tools. Raises McpFailure."""
+    watched = _Watched()
+    async with _session(endpoint, seconds, None, watched) as client:
+        watched.version = client.protocol_version
         found: list[wire.Tool] = []
         cursor: str | None = None
         for _ in range(MOST_PAGES):
@@ -102,14 +123,18 @@ async def list_tools(endpoint: Endpoint, seconds: float) -> tuple[list[Listed], 
             if not cursor or len(found) >= MOST_TOOLS:
                 break
         modern = client.protocol_version in MODERN_PROTOCOL_VERSIONS
-        return [_listed(tool) for tool in found[:MOST_TOOLS]], client.protocol_version if modern else "legacy"
+        return Listing(
+            [_listed(tool, endpoint.hidden) for tool in found[:MOST_TOOLS]],
+            watched.unusable,
+            client.protocol_version if modern else "legacy",
+        )
 
 
 async def call_tool(
     endpoint: Endpoint, name: str, schema: dict[str, Any], arguments: dict[str, Any], seconds: float, ask: Ask | None
 ) -> Called:
     """One call of a tool with this input schema. While the person fills in a form, the clock stands still. Raises McpFailure."""
-    async with _session(endpoint, seconds, ask) as client:
+    async with _session(endpoint, seconds, ask, _Watched()) as client:
         # The list that the SDK would ask the server for after each call, to hold the answer against it.
         known = wire.ListToolsResult(tools=[wire.Tool(name=name, input_schema=schema)])
         client.session._absorb_tool_listing(known, complete=False)
@@ -119,8 +144,7 @@ async def call_tool(
 
 
 @asynccontextmanager
-async def _session(endpoint: Endpoint, seconds: float, ask: Ask | None) -> AsyncIterator[Client]:
-    watched = _Watched()
+async def _session(endpoint: Endpoint, seconds: float, ask: Ask | None, watched: _Watched) -> AsyncIterator[Client]:
     try:
         async with asyncio.timeout(seconds) as clock, watched:
             client = Client(
@@ -135,25 +159,58 @@ async def _session(endpoint: Endpoint, seconds: float, ask: Ask | None) -> Async
     except TimeoutError:
         raise McpFailure("timeout", f"{endpoint.name} did not answer within {seconds:g} seconds.", watched.status) from None
     except FAILURES as error:
-        raise _failure(endpoint.name, watched, error) from None
+        failure = _failure(endpoint.name, watched, error)
+        failure.message = redact(failure.message, endpoint.hidden)
+        raise failure from None
 
 
-def _transport(endpoint: Endpoint, watched: _Watched) -> Any:
+@asynccontextmanager
+async def _transport(endpoint: Endpoint, watched: _Watched) -> AsyncIterator[Any]:
     if isinstance(endpoint.where, Program):
         program = endpoint.where
-        return StdioServerParameters(command=program.command, args=list(program.args), env=dict(program.env or {}))
-    http = httpx2.AsyncClient(transport=watched, headers=dict(endpoint.headers), timeout=None, follow_redirects=False)
-    return streamable_http_client(endpoint.where, http_client=http)
+        plain = stdio_client(StdioServerParameters(command=program.command, args=list(program.args), env=dict(program.env or {})))
+    else:
+        http = httpx2.AsyncClient(transport=watched, headers=dict(endpoint.headers), timeout=None, follow_redirects=False)
+        plain = streamable_http_client(endpoint.where, http_client=http)
+    async with plain as (incoming, outgoing):
+        yield _Sorted(incoming, watched), outgoing
+
+
+class _Sorted:
+    """What a server says, without tools that the protocol knows no such of: for one of them the SDK refuses the whole list."""
+
+    def __init__(self, inner: Any, watched: _Watched) -> None:
+        self._inner = inner
+        self._watched = watched
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def __aenter__(self) -> _Sorted:
+        await self._inner.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: Any) -> bool | None:
+        handled: bool | None = await self._inner.__aexit__(*error)
+        return handled
+
+    def __aiter__(self) -> _Sorted:
+        return self
+
+    async def __anext__(self) -> Any:
+        return self._watched.sorted(await self._inner.__anext__())
 
 
 class _Watched(httpx2.AsyncBaseTransport):
-    """The guarded transport, and what it saw that the SDK does not pass on."""
+    """The guarded transport, and what was seen in a session that the SDK does not pass on."""
 
     def __init__(self) -> None:
         self._inner = GuardedTransport(MOST_BYTES)
         self.status: int | None = None
         self.challenge = ""
         self.refusal: EgressError | None = None
+        self.version = ""  # of the protocol, once it is agreed on
+        self.unusable: list[str] = []
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if request.method == "DELETE":  # said after the answer is there: nobody waits long for its reply
@@ -171,6 +228,24 @@ class _Watched(httpx2.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         await self._inner.aclose()
+
+    def sorted(self, item: Any) -> Any:
+        """A message of the server, a list of tools without those that are none."""
+        result = getattr(item.message, "result", None) if isinstance(item, SessionMessage) else None
+        if self.version and isinstance(result, dict) and isinstance(result.get("tools"), list):
+            result["tools"] = [tool for tool in result["tools"] if self._is_tool(result, tool)]
+        return item
+
+    def _is_tool(self, page: Mapping[str, Any], tool: Any) -> bool:
+        try:
+            validate_server_result("tools/list", self.version, {**page, "tools": [tool]})
+        except ValidationError as error:
+            if any(fault["loc"][:1] != ("tools",) for fault in error.errors()):
+                return True  # the page itself is wrong; let the SDK say so
+            name = tool.get("name") if isinstance(tool, dict) else None
+            self.unusable.append(name[:128] if isinstance(name, str) and name else "?")
+            return False
+        return True
 
 
 def _form(asked_by: str, ask: Ask, clock: asyncio.Timeout) -> Any:
@@ -220,7 +295,7 @@ def _first(error: BaseException) -> BaseException:
     return error
 
 
-def _listed(tool: wire.Tool) -> Listed:
+def _listed(tool: wire.Tool, hidden: list[str]) -> Listed:
     hints = tool.annotations or wire.ToolAnnotations()
-    description = tool.description or hints.title or ""
-    return Listed(tool.name, description, tool.input_schema, bool(hints.read_only_hint), bool(hints.idempotent_hint))
+    description, schema = redact([tool.description or hints.title or "", tool.input_schema], hidden)
+    return Listed(tool.name, description, schema, bool(hints.read_only_hint), bool(hints.idempotent_hint))

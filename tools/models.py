@@ -10,9 +10,9 @@ from django.db import models
 from django.db.models import Q
 
 from chatai.lib.ids import uuid7
-from tools.connected import WIRE_PREFIX, Connection, ConnectLink, McpServer, McpTool
+from tools.connected import WIRE_PREFIX, Connection, ConnectLink, Leftover, McpServer, McpTool
 
-__all__ = ["ConnectLink", "Connection", "DirectCall", "McpServer", "McpTool", "RegisteredTool", "ToolRule"]
+__all__ = ["ConnectLink", "Connection", "DirectCall", "Leftover", "McpServer", "McpTool", "RegisteredTool", "ToolRule"]
 
 
 class RegisteredToolQuerySet(models.QuerySet["RegisteredTool"]):

@@ -30,7 +30,9 @@ MOST_CODE = 100_000  # characters
 MOST_PRINTED = 48_000  # characters
 MOST_CHARTS = 8
 MOST_POINTS = 5_000  # of one chart
-MEMORY = 16 * 1024 * 1024  # bytes of values; with its process, and what passes through ours, a run takes three times that at most
+# Bytes of values. What passes through our process stands there several times for a moment (as it came, as text, as Python's own text,
+# in which one wide character makes four bytes of each), and the interpreter itself takes 9 MiB: all in all up to 40 MiB.
+MEMORY = 6 * 1024 * 1024
 
 _places: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
@@ -84,6 +86,8 @@ class _Run:
     async def _feed(self, code: str) -> Any:
         import pydantic_monty as monty
 
+        # Its start, sleeps and calls of the host are not on the interpreter's clock; they are on this one.
+        deadline = asyncio.get_running_loop().time() + self.seconds + GRACE
         limits: ResourceLimits = {
             "max_feed_duration_secs": self.seconds,
             "max_memory": MEMORY,
@@ -93,12 +97,12 @@ class _Run:
             "gc_interval": 100_000,
         }
         pool = monty.AsyncMonty(min_processes=0, max_processes=1, max_checkouts_per_worker=1, feed_duration_limit_grace=GRACE)
-        async with pool, pool.checkout(limits=limits, external_modules={"charts": self._charts()}) as session:
+        modules = {"charts": self._charts()}
+        async with asyncio.timeout_at(deadline), pool, pool.checkout(limits=limits, external_modules=modules) as session:
             feed = asyncio.ensure_future(session.feed_run(code, print_callback=self._printer(), os=self.files))
             self._stop = feed.cancel
             try:
-                # Sleeps and calls of the host are not on the interpreter's clock; they are on this one.
-                return await asyncio.wait_for(feed, self.seconds + GRACE)
+                return await feed
             except asyncio.CancelledError:
                 if self.flooded:
                     raise _Flooded from None

@@ -16,11 +16,11 @@ from pytest_django import Settings
 from chatai.lib.http import EgressError
 from tests.tools.hostile_urls import NAMES, URLS
 from tests.tools.internet import Names, Site, connects, site
-from tools import mcp_session, oauth_sites, registry
+from tools import mcp_session, oauth_sites, registry, webhooks
 from tools.oauth_sites import OAuthError
 from tools.registry import Use
 from tools.smtp import Server, deliver
-from tools.values import Caller, ToolError
+from tools.values import Caller, Tool, ToolError
 
 User = Callable[[str], Awaitable[Any]]
 NAMED = ("http://", "https://")
@@ -51,6 +51,13 @@ async def token(url: str) -> Any:
     return await oauth_sites.send("POST", url, content=b"code=canary")
 
 
+async def webhook(url: str) -> Any:
+    """As a row that was stored before the address was known to be bad, so that the door has not refused it."""
+    tool = Tool("hook", "Calls.", {}, "webhook")
+    outcome = await webhooks.call("tool_x", url, "canary", 200, tool, {}, Caller(user_id=uuid4()))
+    raise ToolError(outcome.output, outcome.error_kind)
+
+
 async def mail(url: str) -> Any:
     host = url.partition("://")[2].rpartition("@")[2].rstrip("/") or url
     return await deliver(Server(host=host, port=587, security="none", username="", password=""), _message())
@@ -73,6 +80,8 @@ USERS: dict[str, User] = {
     "a Teams channel": builtin("teams-post-message", {"text": "x"}, "webhook_url"),
     "a GitLab": builtin("gitlab-search-issues", {"project": "a/b"}, "base_url", token="canary"),
     "an object store": builtin("s3-read-object", {"key": "x"}, "endpoint", **S3),
+    "an image service": builtin("image-generation", {"prompt": "x"}, "address", openai_api_key="canary"),
+    "a webhook": webhook,
     "an MCP server": mcp,
     "a description of a sign-in": discovery,
     "a sign-in": token,
@@ -84,6 +93,7 @@ REFUSALS = (ToolError, EgressError, OAuthError, mcp_session.McpFailure)
 @pytest.fixture(autouse=True)
 def names(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Names:
     settings.EGRESS_ALLOW = []
+    monkeypatch.setattr(webhooks, "BACKOFF", (0.0, 0.0, 0.0))
     resolver = Names()
     resolver.known |= NAMES
     monkeypatch.setattr(socket, "getaddrinfo", resolver.getaddrinfo)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import os
 import socket
 import threading
@@ -77,6 +78,13 @@ OUTPUT = {
     "a large write": "open('a', 'w').write('a' * 10**7)",
     "appending": "while True:\n  with open('a', 'a') as f: f.write('a' * 100000)",
     "a long path": "open('a' * 10**6, 'w')",
+    "a wide write": "open('a', 'w').write('a' * 2400000 + '\U0001f600')",
+    "a wide append": "for x in ('a' * 2000000, '\U0001f600', 'b'):\n  with open('a', 'a') as f: f.write(x)",
+    "a wide path": "open('a' * 2400000 + '\U0001f600')",
+    "a wide error": "raise ValueError('a' * 3600000 + '\U0001f600')",
+    "a wide value": "'a' * 2400000 + '\U0001f600'",
+    "a wide title": "import charts\ncharts.line([1], [1], title='a' * 2400000 + '\U0001f600')",
+    "as large as it fits": "open('a', 'w').write('a' * 3700000)",
     "many charts": "import charts\nfor i in range(10**6): charts.line([1], [1])",
     "a wide chart": "import charts\ncharts.line(list(range(10**5)), list(range(10**5)))",
     "a huge title": "import charts\ncharts.line([1], [1], title='a' * 10**7)\n1/0",
@@ -147,8 +155,12 @@ class Watch:
 
 
 def interpreters() -> list[psutil.Process]:
-    children = psutil.Process().children(recursive=True)
-    return [one for one in children if one.is_running() and one.status() != psutil.STATUS_ZOMBIE and one.name() == "monty"]
+    found = []
+    for one in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ended while it was looked at
+            if one.is_running() and one.status() != psutil.STATUS_ZOMBIE and one.name() == "monty":
+                found.append(one)
+    return found
 
 
 def measured(code: str, watch: Watch) -> Outcome:
@@ -261,6 +273,25 @@ def test_files_and_charts_come_back_as_blocks() -> None:
     assert b"Two &lt;series&gt;" in base64.b64decode(picture["data"])
     assert base64.b64decode(table["data"]) == b"a,b\n1,2\n"
     assert (raw["media_type"], base64.b64decode(raw["data"])) == ("application/octet-stream", b"\x00\x01")
+
+
+def test_text_in_files_is_what_was_written_whatever_its_letters() -> None:
+    outcome = run(
+        "from pathlib import Path\n"
+        "n = Path('a.txt').write_text('größe \U0001f600\\n')\n"
+        "with open('a.txt', 'a') as f: n += f.write('und mehr')\n"
+        "(n, Path('a.txt').read_text(), Path('a.txt').stat().st_size)"
+    )
+    assert outcome.output["value"] == "(16, 'größe \U0001f600\\nund mehr', 21)"
+    assert base64.b64decode(outcome.blocks[0]["source"]["data"]).decode() == "größe \U0001f600\nund mehr"
+
+
+def test_ordinary_programs_have_the_memory_they_need() -> None:
+    sieve = "s = [True] * 100_001\nfor i in range(2, 317):\n  if s[i]:\n    for j in range(i * i, 100_001, i): s[j] = False\nsum(s[2:])"
+    table = "import csv\nwith open('t.csv', 'w') as f: f.write('\\n'.join(f'{i},{i * i}' for i in range(10_000)))\n"
+    table += "with open('t.csv') as f: rows = list(csv.reader(f))\nsum(int(row[1]) for row in rows)"
+    assert run(sieve).output["value"] == "9592"
+    assert run(table).output["value"] == "333283335000"
 
 
 def test_a_chart_that_makes_no_sense_is_an_exception_in_the_code() -> None:

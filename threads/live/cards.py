@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, Protocol
@@ -21,6 +21,7 @@ import msgspec
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
+from threads import edits
 from threads.blocks import Block
 from threads.live import phrases
 from threads.live.fields import fields_of
@@ -173,6 +174,7 @@ class Shown:
     doing: str
     took: float | None  # seconds
     parts: list[Part]
+    edited: list[str]  # what ran instead of the arguments that the model gave
     pictures: list[Picture]
     asks: list[dict[str, Any]]
     connect: str  # a path on this server
@@ -191,6 +193,10 @@ SAID = {
 
 
 def shown(call: Call) -> Shown:
+    changed: list[str] = []
+    if call.name == EXECUTE and isinstance(call.output, str):  # its own words; what other tools say is not looked into
+        changed, below = edits.apart(call.output)
+        call = replace(call, output=output_of(below))
     parts = _parts(call)
     inner = phrases.inner_calls(call.arguments) if call.name == EXECUTE else []
     # Where one call is wrapped in another that says nothing, the line is about the inner one.
@@ -205,6 +211,7 @@ def shown(call: Call) -> Shown:
         doing=phrases.doing(name, arguments),
         took=call.seconds,
         parts=parts,
+        edited=[pretty(output_of(one))[:MOST_SHOWN] for one in changed],
         pictures=[picture for block in call.pictures if (picture := _picture(block))],
         asks=[asked(ask) for ask in call.asks],
         connect=_connect(call),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 from chatai.lib.ids import uuid7
+from threads import edits
 from threads.replies import results
 from threads.replies.store import as_json
 from tools.arguments import BadSchema, misfit
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from threads.blocks import Block
     from threads.replies.store_tools import CallRow
     from threads.replies.toolbox import Toolbox
-
-EDITED = "The person changed the arguments before allowing the call; it ran with: {arguments}"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -108,7 +107,7 @@ class Call:
     def result(self) -> Block:
         """What the model is told."""
         assert self.outcome is not None
-        notes = [EDITED.format(arguments=as_json(one.arguments)) for one in [self, *self.inner] if one.edited]
+        notes = [edits.note(one.arguments) for one in [self, *self.inner] if one.edited]
         return results.tool_result(
             self.tool_use_id, self.outcome, [*self.files, *(file for one in self.inner for file in one.files)], notes
         )

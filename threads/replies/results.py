@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from threads import edits
 from threads.blocks import Block, Partial, clean, dump_json
 from tools.values import MOST_RESULT_BYTES, Outcome
 
@@ -72,7 +73,7 @@ def fitted(outcome: Outcome) -> Outcome:
 
 def tool_result(tool_use_id: str, outcome: Outcome, files: Sequence[Block], notes: Sequence[str] = ()) -> Block:
     """The block that answers a `tool_use`; pictures and files stand behind the text."""
-    text = "\n\n".join([*notes, _text(outcome.output)])
+    text = edits.ENDS.join([*notes, _text(outcome.output)])
     content: Any = [{"type": "text", "text": text or "(nothing)"}, *files] if files else text
     block: Block = {"type": "tool_result", "tool_use_id": tool_use_id, "content": content}
     return block | {"is_error": True} if outcome.is_error else block

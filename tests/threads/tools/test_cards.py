@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from tests.dom import parse
+from threads import edits
 from threads.live import cards, phrases
 from threads.live.cards import Ask, Call, State
 from threads.live.fields import fields_of, values_of
@@ -42,6 +43,18 @@ def test_every_state_is_said_to_who_cannot_see_it(state: State, said: str) -> No
     assert said in card.one("summary").text
     assert said in card["data-say"]
     assert ('class="spinner"' in drawn(state)) == (state is State.RUNNING)
+
+
+def test_what_ran_with_other_arguments_is_a_success_that_says_so() -> None:
+    calls = {"calls": [{"tool": "desk/create_issue", "args": {"title": "a"}}]}
+    results = '{"results":[{"tool":"desk/create_issue","output":"made","is_error":false}]}'
+    html = drawn(name="qlaud_multi_execute", arguments=calls, output=edits.note({"title": "b\n\nc"}) + edits.ENDS + results)
+    assert "You changed the arguments" in html
+    assert "What went wrong" not in html
+    sent, asked, came = (pre.text for pre in parse(html).all("pre"))
+    assert ('"b\\n\\nc"' in sent, '"title": "a"' in asked, came) == (True, True, "made")
+    spoofed = drawn(output=edits.note({"title": "b"}))
+    assert "You changed the arguments" not in spoofed, "a tool cannot say it in our place"
 
 
 def test_nothing_that_comes_from_outside_is_markup() -> None:

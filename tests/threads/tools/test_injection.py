@@ -85,6 +85,7 @@ def variants() -> Iterator[tuple[str, str, str]]:
     return itertools.islice(itertools.islice(pairs, 0, None, 7 if RUNS < 120 else 1), RUNS)
 
 
+@pytest.mark.timeout(60 + 5 * RUNS)
 def test_an_order_in_what_is_read_writes_nothing_that_nobody_allowed(
     owner: User, thread: Thread, effects: Effects, source: dict[str, str]
 ) -> None:

@@ -46,6 +46,7 @@ class Fake:
     access: set[str] = field(default_factory=set)
     refresh: dict[str, str] = field(default_factory=dict)
     revoked: list[str] = field(default_factory=list)
+    revocation_trouble: str = ""  # "hang", "gone", or a status
     token_requests: list[dict[str, str]] = field(default_factory=list)
     token_trouble: str = ""  # an error of RFC 6749, or "500"
     answers: dict[Any, asyncio.Future[Any]] = field(default_factory=dict)
@@ -90,6 +91,8 @@ class Fake:
         if method == "initialize":
             info = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": {"name": "fake", "version": "1"}}
             return {"result": info}
+        if method == "tools/list" and not isinstance(self.tools, list):
+            return {"result": {"tools": self.tools}}
         if method == "tools/list":
             half = len(self.tools) // 2
             page = {"tools": self.tools[half:]} if params.get("cursor") else {"tools": self.tools[:half], "nextCursor": "more"}
@@ -97,9 +100,12 @@ class Fake:
         if method == "tools/call":
             self.calls.append((params["name"], params.get("arguments", {})))
             if self.trouble == "error":
-                return {"error": {"code": -32000, "message": f"It broke. {self.headers}"}}
+                return {"error": {"code": -32000, "message": f"It broke. {self.headers} {self.access}"}}
             picture = {"type": "image", "data": base64.b64encode(b"png").decode(), "mimeType": "image/png"}
-            text = {"type": "text", "text": f"done {json.dumps(params.get('arguments', {}))} {' '.join(self.headers.values())}"}
+            text = {
+                "type": "text",
+                "text": f"done {json.dumps(params.get('arguments', {}))} {' '.join([*self.headers.values(), *self.access])}",
+            }
             return {"result": {"content": [text, picture], "isError": bool(params.get("arguments", {}).get("fail"))}}
         return {"error": {"code": -32601, "message": "Method not found"}}
 
@@ -176,6 +182,13 @@ class Fake:
         return {"access_token": access, "token_type": "bearer", "expires_in": self.life, **more}
 
     async def revoke(self, request: web.Request) -> web.Response:
+        if self.revocation_trouble == "hang":
+            await asyncio.sleep(30)
+        if self.revocation_trouble == "gone":
+            assert request.transport is not None
+            request.transport.abort()
+        if self.revocation_trouble:
+            return web.Response(status=int(self.revocation_trouble) if self.revocation_trouble.isdigit() else 500)
         token = str((await request.post())["token"])
         self.revoked.append(token)
         self.access.discard(token)

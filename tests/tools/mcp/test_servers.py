@@ -181,7 +181,50 @@ def test_tools_that_cannot_be_offered_are_left_out_and_counted(register: Registe
     server = register("desk", server_url=fake.mcp)
     assert [tool.name for tool in mcp.tools_for(owner.pk, ACCOUNT)] == ["desk/fine"]
     assert len(named(owner, "desk/fine").description) == mcp_lists.MOST_DESCRIPTION
-    assert server.problem == "3 of its tools are left out: their names or schemas cannot be used."
+    assert server.problem == "3 of its tools are left out, for a name or schema that cannot be used: na me, ref, nul."
+
+
+NO_TOOLS: dict[str, Any] = {
+    "no object": {"name": "bad", "inputSchema": {"type": "array", "items": {"type": "string"}}},
+    "no type": {"name": "bad", "inputSchema": {"properties": {}}},
+    "a list": {"name": "bad", "inputSchema": [{"type": "object"}]},
+    "a text": {"name": "bad", "inputSchema": "object"},
+    "nothing": {"name": "bad", "inputSchema": None},
+    "missing": {"name": "bad"},
+    "properties that are none": {"name": "bad", "inputSchema": {"type": "object", "properties": {"q": 7}}},
+    "a schema that is none": {"name": "bad", "inputSchema": {"type": "object", "properties": {"q": {"type": "strng"}}}},
+    "another schema that is none": {"name": "bad", "inputSchema": {"type": "object"}, "outputSchema": "x"},
+    "a description that is none": {"name": "bad", "inputSchema": {"type": "object"}, "description": 7},
+}
+
+
+@pytest.mark.parametrize("bad", NO_TOOLS.values(), ids=NO_TOOLS)
+def test_a_tool_that_is_none_costs_the_others_nothing_and_is_named(
+    register: Register, fake: Fake, owner: User, caller: Caller, bad: dict[str, Any]
+) -> None:
+    fake.tools = [dict(READ), bad, dict(WRITE)]  # one page has the good one alone, the other a bad one too
+    server = register("desk", server_url=fake.mcp)
+    assert {tool.name for tool in mcp.tools_for(owner.pk, ACCOUNT)} == {"desk/search", "desk/create_issue"}
+    assert call(named(owner, "desk/create_issue"), {"title": "x"}, caller).output.startswith("done")
+    assert server.problem == "1 of its tools is left out, for a name or schema that cannot be used: bad."
+    fake.tools = [dict(READ), dict(WRITE)]
+    async_to_sync(mcp_lists.refresh)(server, None)
+    server.refresh_from_db()
+    assert server.problem == "", "and a list that has become right is told of no more"
+
+
+def test_what_is_not_even_named_and_many_of_them_are_told_of_in_one_sentence(register: Register, fake: Fake, owner: User) -> None:
+    nameless: list[Any] = [7, None, {}, {"name": 7}, {"name": ["x"] * 1000}, {"name": "\u202e" * 9999}]
+    fake.tools = [dict(READ), *nameless, *({"name": "y"} for _ in range(90))]
+    server = register("desk", server_url=fake.mcp)
+    assert [tool.name for tool in mcp.tools_for(owner.pk, ACCOUNT)] == ["desk/search"]
+    assert server.problem.startswith("96 of its tools are left out, for a name or schema that cannot be used: ?, ?, ?, ?, ?, …")
+
+
+def test_a_list_that_is_none_is_no_mcp(register: Register, fake: Fake) -> None:
+    fake.tools = {"search": READ}  # type: ignore[assignment]
+    with pytest.raises(NotRegistered, match="not MCP"):
+        register("desk", server_url=fake.mcp)
 
 
 @pytest.mark.parametrize(

@@ -12,19 +12,23 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
 from accounts import keys
+from accounts.actions import close_account
 from accounts.models import ApiKey, User
+from tests.conftest import PASSWORD
 from tests.tools.mcp.conftest import of_key, settled
 from tests.tools.mcp.fake import Fake
 from threads.actions import delete_end_user
-from tools import connections, credentials, keeping, mcp, mcp_catalog, mcp_servers, oauth_sites, tokens
-from tools.connected import Connection, ConnectLink, McpServer
+from tools import connections, credentials, keeping, leftovers, mcp, mcp_catalog, mcp_servers, oauth_sites, tokens
+from tools.connected import Connection, ConnectLink, Leftover, McpServer
 from tools.holders import ACCOUNT
 from tools.mcp_catalog import Entry, Field
+from tools.oauth import Tokens
 from tools.oauth_sites import OAuthError
 from tools.values import Caller, Outcome, ToolError
 
@@ -88,6 +92,18 @@ def test_a_person_signs_in_by_the_link_and_the_tools_are_there(
     assert not use(caller).is_error
     assert use(caller).credential == Connection.objects.get().label
     assert fake.clients["client-0"]["redirect_uris"] == ["http://127.0.0.1:8000/connect/return"]
+
+
+def test_tools_that_were_left_out_are_told_of_beside_the_connection(
+    desk: McpServer, fake: Fake, caller: Caller, owner: User, stranger: User, client_of: ClientOf
+) -> None:
+    fake.tools.append({"name": "broken_one", "inputSchema": "none"})
+    assert sign_in(client_of(owner), fake, manage(caller, "connect")["connect_url"]).status_code == 200
+    assert not use(caller).is_error
+    note = b"1 of its tools is left out, for a name or schema that cannot be used: broken_one."
+    assert note in client_of(owner).get("/settings/connections/").content
+    assert note not in client_of(stranger).get("/settings/connections/").content
+    assert manage(caller, "status")["note"].encode() == note
 
 
 def test_no_secret_is_stored_in_the_open_or_shown(
@@ -217,12 +233,64 @@ def test_disconnecting_gives_the_tokens_back(connected: Connection, fake: Fake, 
     assert manage(caller, "disconnect")["disconnected"] is False
 
 
+def test_disconnecting_waits_a_moment_for_the_service_and_the_worker_goes_on(
+    connected: Connection, fake: Fake, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leftovers, "PATIENCE", 0.2)
+    fake.revocation_trouble = "hang"
+    assert manage(caller, "disconnect")["disconnected"] is True
+    assert (fake.revoked, Connection.objects.count(), Leftover.objects.count()) == ([], 0, 1)
+    fake.revocation_trouble = ""
+    async_to_sync(keeping.give_back)()
+    assert (len(fake.revoked), Leftover.objects.count()) == (2, 0)
+
+
 def test_removing_a_server_gives_back_what_people_signed_in_with(connected: Connection, fake: Fake, desk: McpServer, owner: User) -> None:
     mcp_servers.revoke(desk)
     assert mcp.tools_for(owner.pk, ACCOUNT) == []
     async_to_sync(keeping.give_back)()
     assert len(fake.revoked) == 2
     assert not Connection.objects.exists()
+
+
+def test_closing_an_account_gives_its_tokens_back_and_waits_for_nobody(
+    connected: Connection, fake: Fake, desk: McpServer, owner: User, stranger: User, client_of: ClientOf, caller: Caller
+) -> None:
+    other = credentials.keep_tokens(stranger.pk, ACCOUNT, "mcp/elsewhere", None, Tokens("at-other", "rt-other"))
+    held = {*fake.access, *fake.refresh}
+    assert client_of(owner).post("/settings/data/close/", {"confirmation": PASSWORD}).status_code == 302
+    assert fake.revoked == [], "whoever closes it waits for no service"
+    assert not User.objects.filter(pk=owner.pk).exists()
+    assert list(Connection.objects.all()) == [other]
+    assert not any(secret in str(list(Leftover.objects.values())) for secret in (*held, "client-s3cret-value", owner.email, str(owner.pk)))
+    async_to_sync(keeping.give_back)()
+    assert set(fake.revoked) == held
+    assert not Leftover.objects.exists()
+
+
+@pytest.mark.parametrize(("trouble", "tries"), [("500", 1), ("400", 1), ("gone", 3)])
+def test_a_service_that_takes_nothing_back_is_told_once_and_one_that_is_away_for_an_hour(
+    connected: Connection, fake: Fake, owner: User, trouble: str, tries: int
+) -> None:
+    close_account(owner)
+    fake.revocation_trouble = trouble
+    for _ in range(tries):
+        assert Leftover.objects.count() == 1
+        async_to_sync(keeping.give_back)()
+    Leftover.objects.update(created_at=timezone.now() - timedelta(minutes=61))
+    async_to_sync(keeping.give_back)()
+    assert not Leftover.objects.exists()
+    assert fake.revoked == []
+
+
+def test_what_was_set_aside_is_sealed_anew_with_the_rest_and_is_forgotten_when_its_key_is(
+    connected: Connection, fake: Fake, owner: User, settings: Settings
+) -> None:
+    close_account(owner)
+    call_command("rotate_secrets")
+    settings.FIELD_ENCRYPTION_KEYS = ["another"]
+    async_to_sync(keeping.give_back)()
+    assert (fake.revoked, Leftover.objects.count()) == ([], 0)
 
 
 def test_connections_of_one_holder_are_of_no_use_to_another(desk: McpServer, fake: Fake, owner: User, client_of: ClientOf) -> None:
