@@ -43,10 +43,10 @@ BACKLOG = 1000  # passages
 ENDS = 5  # answers
 SOON = 5.0  # seconds
 
-# The nearest by looking at each, whatever the owner's size.
+# The nearest by looking at each, whatever the owner's size, and those that are as near as the last of them.
 EXACT = """
 SELECT message_id FROM search_passage WHERE user_id = %s AND generation_id = %s
-ORDER BY (vector <#> %s::halfvec(384)) + 0, id LIMIT %s
+ORDER BY (vector <#> %s::halfvec(384)) + 0 FETCH FIRST %s ROWS WITH TIES
 """
 VECTOR = """
 SELECT l2_normalize(a.vector + b.vector)::text FROM
@@ -125,7 +125,7 @@ def recall(rows: Rows, owner: UUID, chance: random.Random) -> float:
         exact = {message for (message,) in cursor.fetchall()}
     with given_vector(vector):
         found = {hit.message_id for hit in find(_owner(owner), "anything", mode="semantic", limit=AT).hits}
-    return len(found & exact) / len(exact)
+    return len(found & exact) / AT
 
 
 def through_the_api(stack: Stack, rows: Rows, searches: int, chance: random.Random) -> list[Line]:
