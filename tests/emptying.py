@@ -7,6 +7,7 @@ touched the rows that stay, Django's way is taken.
 
 from typing import Any
 
+from django.contrib.contenttypes.models import ContentType
 from django.core.management import call_command
 from django.db import connection
 from django.test import TransactionTestCase
@@ -37,6 +38,8 @@ def _empty(_case: TransactionTestCase) -> None:
             if table not in standing:
                 cursor.execute(f'DELETE FROM "{table}"')
         cursor.execute("RESET session_replication_role")
+    # What was remembered may be of the database of a running product, which had its turn in between.
+    ContentType.objects.clear_cache()
     versions.forget()
     catalog.forget()
 

@@ -10,9 +10,10 @@ from uuid import UUID, uuid4
 import dj_database_url
 import psycopg
 import pytest
+from asgiref.sync import SyncToAsync
 from django.conf import settings
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
-from django.db import connection
+from django.db import connection, connections
 from django.db.models import QuerySet
 from django.utils import timezone
 from pytest_django import DjangoDbBlocker
@@ -43,15 +44,21 @@ def database_url(name: str) -> str:
 def working_in(url: str) -> Iterator[None]:
     """The ORM of this process in that database."""
     before = dict(connection.settings_dict)
-    connection.close()
+    _close()
     there = dj_database_url.parse(url)
     connection.settings_dict.update({name: there.get(name, "") for name in ("NAME", "USER", "PASSWORD", "HOST", "PORT")})
     connection.settings_dict["OPTIONS"] = {**there.get("OPTIONS", {})}
     try:
         yield
     finally:
-        connection.close()
+        _close()
         connection.settings_dict.update(before)
+
+
+def _close() -> None:
+    """Also the connection of the thread in which synchronous parts of coroutines run: it would go on in the other database."""
+    connection.close()
+    SyncToAsync.single_thread_executor.submit(connections.close_all).result()
 
 
 @pytest.fixture(scope="session")

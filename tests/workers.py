@@ -14,6 +14,7 @@ from tests.services import WORKER
 # What is worked through by one worker, in the order in which it is begun: nothing is started twice, and of the tests that take a
 # whole machine only a few meet. What is in no family is a share by itself, and fills up whoever is ready.
 FAMILIES = {
+    "tests/threads/test_kills.py::test_nothing_shown_is_lost_when_a_process_is_killed[replies]": "kills of what answers",
     "tests/threads/test_kills.py": "kills",
     "tests/e2e/": "the running product",
     "tests/threads/test_branches_page.py": "the running product",
@@ -34,8 +35,7 @@ FAMILIES = {
 
 def share_of(node_id: str) -> str:
     """The name of the family or file."""
-    path = node_id.partition("::")[0]
-    return FAMILIES.get(max(filter(path.startswith, FAMILIES), key=len, default=""), path)
+    return FAMILIES.get(max(filter(node_id.startswith, FAMILIES), key=len, default=""), node_id.partition("::")[0])
 
 
 class Families(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types

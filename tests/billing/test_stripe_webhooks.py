@@ -78,7 +78,8 @@ def test_each_event_alone_however_often(story: Story, stripe: FakeStripe, custom
 
 @pytest.mark.parametrize("story", STORIES, ids=name_of)
 def test_states_that_were_read_long_ago_do_no_harm(story: Story, stripe: FakeStripe, customer: str, owner: User) -> None:
-    """Processes that read Stripe right at each event post in any order: the same end as reading at the end alone."""
+    """Processes that read Stripe right at each event post in many orders: the same end as reading at the end alone."""
+    dice = random.Random(5)
     pictures: list[tuple[Json, dict[str, Json]]] = []
     stripe.books.listeners.append(lambda event: pictures.append((event, copy.deepcopy(stripe.books.objects))))
     before, worth = limit(owner), story(stripe, customer)
@@ -88,7 +89,8 @@ def test_states_that_were_read_long_ago_do_no_harm(story: Story, stripe: FakeStr
         if event["type"] in collect.EVENT_TYPES:
             states.append(payments.payment_behind(about["object"], about["id"]))
     ends = set()
-    for order in itertools.permutations(states[-5:]):
+    orders = list(itertools.permutations(states[-5:]))
+    for order in dice.sample(orders, min(24, len(orders))):
         with transaction.atomic():
             for state in order:
                 collect._post(state)

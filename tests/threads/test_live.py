@@ -7,11 +7,13 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from itertools import pairwise
 from urllib.parse import urlsplit
 
 import psutil
 import pytest
+from django.utils import timezone
 from websockets.exceptions import InvalidStatus
 
 from accounts.models import User
@@ -334,3 +336,17 @@ def test_a_page_that_missed_too_much_is_told_to_load_anew(world: World) -> None:
         actions.create_thread(user)
     assert Thread.objects.for_user(user).count() == 102
     page.connect().until(lambda p: p.reloads == 1)
+
+
+def test_a_page_that_was_drawn_after_all_of_that_is_not_told_again_and_again(world: World) -> None:
+    user = world.person()
+    page = asked(world.page(user), "[[tokens=2]]")
+    page.until(lambda p: p.over)
+    page.close()
+    for _ in range(101):
+        actions.create_thread(user)
+    Thread.objects.for_user(user).update(changed_at=timezone.now() - timedelta(seconds=4))
+    page.open()
+    assert page.send("[[tokens=2]] more", CLAUDE).status == 204
+    page.until(lambda p: p.over and len(p.turns) == 2)
+    assert page.reloads == 0

@@ -33,6 +33,7 @@ GAP_PER_TURN, LONGEST_GAP = 0.0005, 0.040  # seconds between looks: with many tu
 LONGEST_STEP = 0.020  # of drawing for pages, before requests have their turn
 CHECK_EVERY = 30.0  # for sessions that ended
 SLACK = timedelta(seconds=10)  # a row can be committed this much later than the time it carries
+LATEST = timedelta(seconds=2)  # the same, where a page that loads anew in vain would be told so again
 READ_DELAY = 0.3  # for what was read: written for many threads at once, and not while something new is to be shown
 QUEUED_PATIENCE = 0.2  # seconds
 MOST_TURNS = 60  # a page that missed more loads anew
@@ -67,6 +68,7 @@ class Tailer:
     async def add(self, watcher: Watcher, since: datetime) -> None:
         """Watch first, then read what the page may have missed since it was drawn."""
         self._start()
+        watcher.fresh_from = since + SLACK - LATEST
         self.watchers.add(watcher)
         self.by_user[watcher.user_id].add(watcher)
         if watcher.thread_id:
@@ -108,8 +110,9 @@ class Tailer:
     async def _catch_up(self, watcher: Watcher, since: datetime) -> None:
         threads = await self.feed.threads_since([watcher.user_id], since, MOST_ROWS)
         recent = await self.feed.turns_since({watcher.thread_id: since}, 0, MOST_TURNS) if watcher.thread_id else []
-        if len(threads) == MOST_ROWS or len(recent) == MOST_TURNS:
-            await watcher.reload()
+        if (len(threads) == MOST_ROWS and await watcher.reload(max(thread.changed_at for thread in threads))) or (
+            len(recent) == MOST_TURNS and await watcher.reload(max(seen.turn.changed_at for seen in recent))
+        ):
             return
         for thread in threads:
             watcher.show_row(thread)
@@ -247,8 +250,9 @@ class Tailer:
             if turn.thread_id in far:
                 self.seen[turn.thread_id][turn.id] = turn.changed_at
         for thread_id in far:
+            newest = max(turn.changed_at for turn in unseen if turn.thread_id == thread_id)
             for watcher in self.by_thread[thread_id]:
-                await watcher.reload()
+                await watcher.reload(newest)
         return [seen for seen in changed if seen.turn.thread_id not in far]
 
     async def _show(self, changed: list[Seen], audience: Mapping[UUID, set[Watcher]]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -55,6 +56,7 @@ class Watcher:
         self.unread: deque[tuple[int, int]] = deque()  # frame number, bytes
         self.unread_bytes = 0
         self.heard_at = time.monotonic()
+        self.fresh_from = datetime.now(UTC)  # what changed before that, the page was drawn with
 
     def show_section(self, turn_id: UUID, draw: Callable[[], str], growing: Growing | None) -> None:
         """Replace the whole turn with what `draw` gives when the frame is built."""
@@ -83,9 +85,12 @@ class Watcher:
     def overwhelmed(self) -> bool:
         return len(self.sections) + len(self.rows) > MOST_PENDING
 
-    async def reload(self) -> None:
-        """The page missed more than is worth sending: it loads anew."""
+    async def reload(self, changed_at: datetime) -> bool:
+        """The page missed more than is worth sending: it loads anew, unless it was drawn after all of that; whether it does."""
+        if changed_at < self.fresh_from:
+            return False
         await self._send({"reload": True})
+        return True
 
     async def flush(self) -> None:
         """Send one frame with all that is pending, unless too much is under way already."""
