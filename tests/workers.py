@@ -14,8 +14,7 @@ from tests.services import WORKER
 # What is worked through by one worker, in the order in which it is begun: nothing is started twice, and of the tests that take a
 # whole machine only a few meet. What is in no family is a share by itself, and fills up whoever is ready.
 FAMILIES = {
-    "tests/threads/test_kills.py::test_nothing_shown_is_lost_when_a_process_is_killed[replies]": "kills of what answers",
-    "tests/threads/test_kills.py": "kills",
+    "tests/threads/test_kills.py": "deaths",
     "tests/e2e/": "the running product",
     "tests/threads/test_branches_page.py": "the running product",
     "tests/threads/test_compaction.py": "the running product",
@@ -26,8 +25,9 @@ FAMILIES = {
     "tests/threads/test_replies.py": "the running product",
     "tests/threads/test_replies_many.py": "the running product",
     "tests/api/": "the running API",
-    "tests/api/test_faults.py": "faults",
-    "tests/project/test_up.py": "one command",
+    "tests/api/test_faults.py": "deaths",
+    "tests/project/test_up.py": "deaths",
+    "tests/billing/test_endings.py": "deaths",
     "tests/threads/test_markdown_browser.py": "the renderer in a browser",
     "tests/accounts/test_passkeys.py": "passkeys in a browser",
 }
@@ -35,7 +35,8 @@ FAMILIES = {
 
 def share_of(node_id: str) -> str:
     """The name of the family or file."""
-    return FAMILIES.get(max(filter(node_id.startswith, FAMILIES), key=len, default=""), node_id.partition("::")[0])
+    path = node_id.partition("::")[0]
+    return FAMILIES.get(max(filter(path.startswith, FAMILIES), key=len, default=""), path)
 
 
 class Families(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
