@@ -55,7 +55,7 @@ def measure(stack: Stack, options: argparse.Namespace) -> list[Line]:
     threads = {size: people.make_conversation(0, size) for size in (6, 6000)}
     busy = money.make_account(SENDERS)
     people.settle()
-    lines = money.added(200 if options.quick else 1000) if "money" in options.only else []
+    lines = money.added(200 if options.quick else 1000) + money.crowded(8, 3 if options.quick else 10) if "money" in options.only else []
     stack.start_apps(app_commands())
     lab = Lab(stack, everyone + busy)
     lines += measures.memory(lab, "idle", 250)

@@ -151,7 +151,7 @@ def busy_account(lab: Lab, people: list[int], seconds: float) -> list[Line]:
     """The same by one account in as many conversations: each send waits for the budget that all of them share."""
     result = lab.do("admissions", people=people, seconds=seconds)
     told = f"{len(people)} senders, {result['refused']} refused"
-    return [Line("admissions of one account", result["sent"] / seconds, "/s", told, 200, at_least=True, raw=result)]
+    return [Line("admissions of one account, over HTTP", result["sent"] / seconds, "/s", told, 200, at_least=True, raw=result)]
 
 
 def memory(lab: Lab, when: str, bar: float | None = None) -> list[Line]:

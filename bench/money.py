@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from concurrent.futures import ThreadPoolExecutor
 from statistics import median
 from typing import Any
 from uuid import uuid4
@@ -16,9 +17,11 @@ from psycopg.rows import tuple_row
 from accounts.models import User
 from bench.measures import Line, spread
 from bench.stack import MODEL
+from billing.models import Budget, Reservation
 from billing.side_calls import line_values
 from billing.statements import ADMIT_GATES, ADMIT_HOLD, FINISH_PARTS, GRANT
 from chatai.lib.ids import uuid7
+from chatai.lib.postgres import conninfo
 from chatai.lib.prepared import Statement
 from threads import admission
 from threads.models import Thread, Turn
@@ -70,6 +73,32 @@ def added(turns: int) -> list[Line]:
         Line("added by holding and settling money, p50", more, "ms", told, 1, raw=raw),
         Line("  both statements with money, p50", median(sums[True]), "ms", spread(sums[True])),
     ]
+
+
+def crowded(senders: int, seconds: float) -> list[Line]:
+    """Admissions a second of one account by as many connections: what the rows allow that all of them share, whatever a door costs."""
+    user = User.objects.get(email=EMAIL)
+    threads = [Thread.objects.create(user=user) for _ in range(senders)]
+    statement, dsn, until = Statement(admission.ADMIT), conninfo("bench"), time.monotonic() + seconds
+
+    def send(thread: Thread) -> int:
+        sent = 0
+        with psycopg.connect(dsn, autocommit=True) as wire, RawCursor(wire, row_factory=tuple_row) as raw:
+            while time.monotonic() < until:
+                values = admission._values(user, thread.pk, "How do I keep a sourdough starter alive?", MODEL, str(uuid4()), None, {})
+                raw.execute(statement.text, statement.arguments(values), prepare=True).fetchone()
+                sent += 1
+        return sent
+
+    with ThreadPoolExecutor(senders) as pool:
+        sent = sum(pool.map(send, threads))
+    turns = Turn.objects.filter(thread__in=threads)
+    admitted = turns.count()
+    Reservation.objects.filter(pk__in=turns.values("pk")).delete()
+    Budget.objects.for_user(user).update(reserved_micros=0)
+    turns.delete()
+    told = f"{senders} connections, {sent - admitted} refused"
+    return [Line("admissions of one account, at the database", admitted / seconds, "/s", told, 200, at_least=True)]
 
 
 def _without(statement: str, *parts: str) -> str:
