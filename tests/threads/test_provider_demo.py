@@ -132,7 +132,7 @@ async def test_a_failed_tool_is_told_as_failed() -> None:
 async def test_titles_are_the_first_words_of_the_conversation() -> None:
     prompt = "user: how do I bake rye bread with seeds?\n\nassistant: **This is** …"
     answer = await told(asking(user(prompt), system="Write a title for this conversation: at most six words."))
-    assert answer.content()[0]["text"] == "How do i bake rye bread"
+    assert answer.content()[0]["text"] == "How do I bake rye bread"
 
 
 async def test_reasoning_is_shown_when_asked_for() -> None:

@@ -157,7 +157,8 @@ def title(text: str) -> str:
     """A short title from the first words of a conversation, or of an excerpt of one (`user: …`)."""
     question = re.split(r"\n+assistant:", re.sub(r"^\s*user:\s*", "", text))[0]
     words = re.sub(r"[^\w\s'’+#-]", " ", question).split()[:6]
-    return " ".join(words).strip(" -'’")[:60].capitalize() or "New chat"
+    said = " ".join(words).strip(" -'’")[:60]
+    return said[:1].upper() + said[1:] or "New chat"
 
 
 def _long() -> str:
