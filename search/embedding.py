@@ -86,7 +86,7 @@ def _embed(using: Embedder, model: str, due: list[Due]) -> None:
             for one in due:
                 _embed(using, model, [one])
             return
-        logger.warning("no vectors for %d passages: %s %s", len(due), error.kind, error.detail)
+        logger.warning("no vectors for %d passages: %s (HTTP %s)", len(due), error.kind, error.status)
         _put_off(due, f"{min(LONGEST_PAUSE, 5 * 2 ** min(first.tries, 12))} seconds")
         return
     if made is None:

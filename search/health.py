@@ -24,7 +24,8 @@ FROM pg_class WHERE oid = 'search_passage'::regclass
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    passages: int  # counted, or of very many what the database estimates
+    passages: int
+    estimated: bool  # there are so many that it is what the database thinks
     without_words: int  # turns that wait for their words
     without_vector: int  # passages that wait for their vector
     failing: int  # of those: tried so often that they keep nothing waiting
@@ -50,6 +51,7 @@ def health() -> Health:
     ]
     return Health(
         passages=passages,
+        estimated=passages >= MOST_COUNTED,
         without_words=counts[0],
         without_vector=counts[1],
         failing=counts[2],

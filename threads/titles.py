@@ -51,8 +51,8 @@ def name_thread(thread_id: str) -> None:
     try:
         title = _complete(request, call)
     except ProviderError as error:
-        # The first words stay; the next answer makes it due again.
-        logger.warning("no title for %s: %s %s", thread_id, error.kind, error.detail)
+        # The first words stay; the next answer makes it due again. Not the detail: a vendor's message may quote what it was sent.
+        logger.warning("no title for %s: %s (HTTP %s)", thread_id, error.kind, error.status)
         return
     if thread := Thread.objects.filter(pk=thread_id).first():  # it can be erased while the model thinks
         set_title_of_model(thread, title)

@@ -83,6 +83,7 @@ async def listen(group: Group) -> AsyncIterator[tuple[str, list[str]]]:
             channel = await layer.new_channel(f"{group}!")
             await layer.group_add(group, channel)
             while True:
+                # While a new version comes up, processes of the one before say it in their way: whoever waits looks by itself.
                 for kind, ids in (await layer.receive(channel)).get("said", ()):
                     yield kind, ids
         except (OSError, RedisError, TimeoutError) as error:

@@ -65,7 +65,7 @@ class Ear:
 
     def __init__(self) -> None:
         self.heard: list[str] = []
-        self.monitor = redis.Redis.from_url(settings.REDIS_URL).monitor()  # type: ignore[no-untyped-call]
+        self.monitor = redis.Redis.from_url(settings.REDIS_URL).monitor()  # type: ignore[no-untyped-call]  # redis has no types there
         self.monitor.__enter__()
         threading.Thread(target=self._listen, daemon=True).start()
 

@@ -327,24 +327,26 @@ def test_a_stranger_is_told_nothing(world: World) -> None:
     assert not any(str(page.thread_id) in str(frame) for _, frame in stranger.frames)
 
 
-def test_a_page_that_missed_too_much_is_told_to_load_anew(world: World) -> None:
-    user = world.person()
+def away(world: World, user: User) -> Page:
+    """A page whose person got more than a hundred conversations since it was drawn."""
     page = asked(world.page(user), "[[tokens=2]]")
     page.until(lambda p: p.over)
     page.close()
     for _ in range(101):
         actions.create_thread(user)
+    return page
+
+
+def test_a_page_that_missed_too_much_is_told_to_load_anew(world: World) -> None:
+    user = world.person()
+    page = away(world, user)
     assert Thread.objects.for_user(user).count() == 102
     page.connect().until(lambda p: p.reloads == 1)
 
 
 def test_a_page_that_was_drawn_after_all_of_that_is_not_told_again_and_again(world: World) -> None:
     user = world.person()
-    page = asked(world.page(user), "[[tokens=2]]")
-    page.until(lambda p: p.over)
-    page.close()
-    for _ in range(101):
-        actions.create_thread(user)
+    page = away(world, user)
     Thread.objects.for_user(user).update(changed_at=timezone.now() - timedelta(seconds=4))
     page.open()
     assert page.send("[[tokens=2]] more", CLAUDE).status == 204

@@ -222,7 +222,7 @@ def test_what_is_not_even_named_and_many_of_them_are_told_of_in_one_sentence(reg
 
 
 def test_a_list_that_is_none_is_no_mcp(register: Register, fake: Fake) -> None:
-    fake.tools = {"search": READ}  # type: ignore[assignment]
+    fake.tools = {"search": READ}  # type: ignore[assignment]  # what no server should say
     with pytest.raises(NotRegistered, match="not MCP"):
         register("desk", server_url=fake.mcp)
 
