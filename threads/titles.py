@@ -85,8 +85,9 @@ def _complete(request: Request, call: SideCall) -> str:
 
 async def _ask(request: Request, partial: Partial, meter: Meter) -> None:
     try:
-        async for event in catalog.provider_for(request.model).stream(request):
-            meter.add(event)
-            partial.add(event)
+        async for events in catalog.provider_for(request.model).stream(request):
+            for event in events:
+                meter.add(event)
+                partial.add(event)
     finally:
         await catalog.close_providers()  # their connections belong to this loop

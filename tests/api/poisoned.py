@@ -19,11 +19,11 @@ POISON = "poison"
 
 
 class PoisonedProvider(demo.DemoProvider):
-    async def stream(self, request: Request) -> AsyncIterator[Event]:
+    async def stream(self, request: Request) -> AsyncIterator[list[Event]]:
         if POISON in str(request.messages[-1]["content"]):
             os.kill(os.getpid(), signal.SIGKILL)
-        async for event in super().stream(request):
-            yield event
+        async for events in super().stream(request):
+            yield events
 
 
 if __name__ == "__main__":

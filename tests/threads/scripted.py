@@ -1,6 +1,7 @@
 """The adapters against the scripted provider, for the tests of this folder."""
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,13 +53,21 @@ class Bench:
 
     async def ask(self, *messages: dict[str, Any] | str, **rest: Any) -> Partial:
         partial = Partial()
-        async for event in self.provider.stream(asking(*messages, **rest)):
+        async for event in told(self.provider, asking(*messages, **rest)):
             partial.add(event)
         return partial
 
 
 async def events_of(provider: Provider, request: Request) -> list[Event]:
-    return [event async for event in provider.stream(request)]
+    return [event async for event in told(provider, request)]
+
+
+async def told(provider: Provider, request: Request) -> AsyncIterator[Event]:
+    """One event after the other, however many a read brought."""
+    async with aclosing(provider.stream(request)) as batches:  # type: ignore[type-var]  # adapters' are generators
+        async for events in batches:
+            for event in events:
+                yield event
 
 
 async def bench_for(vendor: str, keys: list[str]) -> AsyncIterator[Bench]:

@@ -17,6 +17,7 @@ from chatai.lib import hints
 from tests.running import World
 from tests.stack import until
 from tests.threads.dialogue import answer, ask, begin, finish, request_of, say, texts
+from tests.threads.scripted import told
 from threads import actions, compaction, load
 from threads.blocks import text_of
 from threads.compaction import HistoryRow, cutoff
@@ -147,7 +148,7 @@ class Vendor:
 
 
 async def _texts(provider: Provider, request: Request) -> AsyncIterator[str]:
-    async for event in provider.stream(request):
+    async for event in told(provider, request):
         yield getattr(getattr(event, "delta", None), "text", "") or ""
 
 

@@ -8,6 +8,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from tests.threads.scripted import MODEL, asking, assistant, user
+from tests.threads.scripted import told as events_told
 from threads.blocks import BlockDelta, Partial
 from threads.providers.base import Request
 from threads.providers.demo import DemoProvider
@@ -27,7 +28,7 @@ def _no_delay(settings: Settings) -> None:
 
 async def told(request: Request) -> Partial:
     partial = Partial()
-    async for event in DemoProvider().stream(request):
+    async for event in events_told(DemoProvider(), request):
         partial.add(event)
     return partial
 
@@ -64,7 +65,7 @@ async def test_a_long_answer_has_about_six_hundred_words() -> None:
 async def test_it_streams_word_by_word_at_the_pace_that_is_set(settings: Settings) -> None:
     settings.DEMO_DELAY_MS = 10
     began = time.monotonic()
-    deltas = [event async for event in DemoProvider().stream(asking("count to 30")) if isinstance(event, BlockDelta)]
+    deltas = [event async for event in events_told(DemoProvider(), asking("count to 30")) if isinstance(event, BlockDelta)]
     assert len(deltas) > 30
     assert time.monotonic() - began > 0.3
     assert all(len(delta.delta.text.split()) <= 1 for delta in deltas)  # type: ignore[union-attr]

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.threads.scripted import MODEL, SECRET_KEY, Bench, asking, bench_for
+from tests.threads.scripted import MODEL, SECRET_KEY, Bench, asking, bench_for, told
 from threads.blocks import Partial
 from threads.providers import wire
 from threads.providers.base import ErrorKind, ProviderError
@@ -29,7 +29,7 @@ async def three_keys(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
 async def failing(bench: Bench, text: str) -> tuple[ProviderError, Partial]:
     partial = Partial()
     try:
-        async for event in bench.provider.stream(asking(text)):
+        async for event in told(bench.provider, asking(text)):
             partial.add(event)
     except ProviderError as error:
         return error, partial

@@ -27,8 +27,7 @@ def recording(dialect: Anthropic | OpenAI, script: str) -> bytes:
 def read_anthropic(pieces: list[bytes]) -> Partial:
     reader, lines, partial = AnthropicReader(asking("x"), ToolNames([])), Lines(), Partial()
     for payload in (payload for piece in pieces for payload in lines.feed(piece)):
-        event = reader.read(payload)
-        if event is not None:
+        for event in reader.read(payload):
             partial.add(event)
     assert reader.done
     return partial

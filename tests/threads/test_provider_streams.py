@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from pytest_django.fixtures import Settings
 
-from tests.threads.scripted import SECRET_KEY, Bench, asking, assistant, bench_for, user
+from tests.threads.scripted import SECRET_KEY, Bench, asking, assistant, bench_for, events_of, user
 from threads.blocks import BlockDelta, BlockStart, BlockStop, MessageDelta, MessageStart, MessageStop
 from threads.providers import wire
 from threads.providers.base import ProviderError
@@ -46,7 +46,7 @@ async def test_an_answer_arrives_in_order_with_its_usage_and_reason(bench: Bench
 
 
 async def test_events_come_as_one_bracket_with_blocks_numbered_and_closed_in_turn(bench: Bench) -> None:
-    events = [event async for event in bench.provider.stream(asking("[[tokens=2 reasoning=2 tool=math__calculator]]", tools=[CALCULATOR]))]
+    events = await events_of(bench.provider, asking("[[tokens=2 reasoning=2 tool=math__calculator]]", tools=[CALCULATOR]))
     assert isinstance(events[0], MessageStart)
     assert isinstance(events[-2], MessageDelta)
     assert isinstance(events[-1], MessageStop)
@@ -172,12 +172,12 @@ async def test_a_limit_that_is_too_large_is_no_reason_to_ask_again(openai_bench:
 
 
 async def test_closing_the_iterator_closes_the_connection_within_a_second(bench: Bench) -> None:
-    events = bench.provider.stream(asking("[[tokens=1000 delay=20 id=closed]]"))
-    async for event in events:
-        if isinstance(event, BlockDelta):
+    batches = bench.provider.stream(asking("[[tokens=1000 delay=20 id=closed]]"))
+    async for events in batches:
+        if any(isinstance(event, BlockDelta) for event in events):
             break
     before = time.monotonic_ns()
-    await events.aclose()  # type: ignore[attr-defined]
+    await batches.aclose()  # type: ignore[attr-defined]
     assert await _closed_ns(bench, "closed") - before < 1_000_000_000
 
 
@@ -211,7 +211,7 @@ async def test_a_hundred_streams_at_once_do_not_mix(bench: Bench) -> None:
 async def test_connections_are_used_again(bench: Bench) -> None:
     for _ in range(5):
         await bench.ask("[[tokens=1]]")
-    connector = bench.provider.http._transport.client.connector  # type: ignore[attr-defined]
+    connector = bench.provider.http._transport.session.connector  # type: ignore[attr-defined]
     assert sum(len(pool) for pool in connector._conns.values()) == 1
 
 

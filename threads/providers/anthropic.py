@@ -5,19 +5,20 @@ Measured with a history of 30 messages: the SDK's own parsing costs twice the CP
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any
 
 import httpx2
 import msgspec
-from anthropic import APIConnectionError, APIStatusError, APITimeoutError, AsyncAnthropic, AsyncStream, DefaultAioHttpClient
+from anthropic import APIConnectionError, APIStatusError, APITimeoutError, AsyncAnthropic, AsyncStream
 from django.conf import settings
 
 from threads.blocks import Block, BlockDelta, BlockStart, BlockStop, Event, MessageDelta, MessageStart, MessageStop, TextDelta
 from threads.providers.base import ModelInfo, Request
 from threads.providers.failures import Vendor
 from threads.providers.history import Message, ToolNames, prepared, result_text
-from threads.providers.wire import MAX_CONNECTIONS, Keys, Payloads, clean_json, with_retries
+from threads.providers.transport import client
+from threads.providers.wire import Keys, Payloads, clean_json, read_all, with_retries
 
 VENDOR = Vendor("Anthropic", "ANTHROPIC_API_KEY")
 GONE = "Was used earlier in this conversation and is not available now."
@@ -41,14 +42,11 @@ class AnthropicProvider:
     """One connection pool for all keys."""
 
     def __init__(self, keys: list[str], base_url: str) -> None:
-        timeout = httpx2.Timeout(None, connect=settings.PROVIDER_CONNECT_TIMEOUT)
-        self.http = DefaultAioHttpClient(limits=httpx2.Limits(max_connections=MAX_CONNECTIONS), timeout=timeout)
-        self.clients = [
-            AsyncAnthropic(api_key=key, base_url=base_url, max_retries=0, timeout=timeout, http_client=self.http) for key in keys
-        ]
+        self.http = client(settings.PROVIDER_CONNECT_TIMEOUT)
+        self.clients = [AsyncAnthropic(api_key=key, base_url=base_url, max_retries=0, timeout=None, http_client=self.http) for key in keys]
         self.keys = Keys(keys)
 
-    def stream(self, request: Request) -> AsyncIterator[Event]:
+    def stream(self, request: Request) -> AsyncIterator[list[Event]]:
         names = ToolNames(request.tools)
         try:
             body = msgspec.json.encode(request_body(request, names))
@@ -59,7 +57,7 @@ class AnthropicProvider:
     async def close(self) -> None:
         await self.http.aclose()
 
-    async def _attempt(self, client: AsyncAnthropic, request: Request, names: ToolNames, body: bytes) -> AsyncGenerator[Event]:
+    async def _attempt(self, client: AsyncAnthropic, request: Request, names: ToolNames, body: bytes) -> AsyncGenerator[list[Event]]:
         model = request.model
         try:
             response = await self._open(client, body)
@@ -67,10 +65,11 @@ class AnthropicProvider:
             try:
                 reader = Reader(request, names)
                 while not reader.done and (batch := await payloads.batch()) is not None:
-                    for payload in batch:
-                        event = reader.read(payload)
-                        if event is not None:
-                            yield event
+                    events, problem = read_all(reader.read, batch)
+                    if events:
+                        yield events
+                    if problem is not None:
+                        raise problem
                     if reader.begun:
                         payloads.bear(settings.PROVIDER_IDLE_TIMEOUT)
                 if not reader.done:
@@ -118,8 +117,8 @@ class Reader:
         self.done = False
         self.owed = _cut_whitespace(request)
 
-    def read(self, payload: bytes) -> Event | None:
-        """The event, or None for what has no meaning here. Raises ProviderError, or ValueError for what is not the protocol."""
+    def read(self, payload: bytes) -> Sequence[Event]:
+        """The event, or nothing for what has no meaning here. Raises ProviderError, or ValueError for what is not the protocol."""
         try:
             event = _decoder.decode(clean_json(payload))
         except msgspec.ValidationError:
@@ -144,24 +143,24 @@ class Reader:
             case _Failure():
                 raise VENDOR.refusal(self.model, None, {}, {"error": event.error})
             case _Ping():
-                return None
-        return event
+                return ()
+        return (event,)
 
     def _check(self, fits: bool) -> None:
         if not fits:
             raise ValueError("a block out of order")
 
 
-def _unusual(payload: bytes) -> Event | None:
+def _unusual(payload: bytes) -> Sequence[Event]:
     """JSON that is none of the known events: newer kinds are passed over, known ones may lack a part we can do without."""
     event = msgspec.json.decode(clean_json(payload))
     if not isinstance(event, dict) or not isinstance(event.get("type"), str):
         raise ValueError("not an event")
     if event["type"] == "message_delta" and isinstance(event.get("delta"), dict):
-        return MessageDelta(event["delta"], event.get("usage") or {})
+        return (MessageDelta(event["delta"], event.get("usage") or {}),)
     if event["type"] in ("message_start", "content_block_start", "content_block_stop"):
         raise ValueError(f"{event['type']} without its parts")
-    return None
+    return ()
 
 
 def request_body(request: Request, names: ToolNames) -> dict[str, Any]:

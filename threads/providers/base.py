@@ -88,10 +88,11 @@ class Request:
 class Provider(Protocol):
     """An adapter. One instance per process; it owns its connection pool."""
 
-    def stream(self, request: Request) -> AsyncIterator[Event]:
+    def stream(self, request: Request) -> AsyncIterator[list[Event]]:
         """Yield MessageStart, blocks, MessageDelta with cumulative usage, MessageStop. Raises ProviderError, nothing else.
 
-        Text is clean (`blocks.clean_text`). Closing the iterator closes the connection to the provider.
+        Each list is what one read brought: whoever asks seldom gets more at once. Text is clean (`blocks.clean_text`).
+        Closing the iterator closes the connection to the provider.
         """
         ...
 

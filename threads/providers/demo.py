@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import time
 import uuid
 from collections.abc import AsyncIterator
 from typing import Any
@@ -14,7 +15,6 @@ from threads.blocks import (
     BlockDelta,
     BlockStart,
     BlockStop,
-    Delta,
     Event,
     InputJsonDelta,
     MessageDelta,
@@ -35,46 +35,51 @@ TITLE_PROMPT = re.compile(r"\btitle\b.{0,80}\b(chat|conversation)\b|\b(chat|conv
 class DemoProvider:
     """Deterministic for the same history, so that a partial answer given to it is continued to the letter."""
 
-    async def stream(self, request: Request) -> AsyncIterator[Event]:
+    async def stream(self, request: Request) -> AsyncIterator[list[Event]]:
         question = _question(request.messages)
         budget = request.max_tokens * CHARS_PER_TOKEN
-        yield MessageStart(_envelope(request))
+        yield [MessageStart(_envelope(request))]
         thoughts, text, errand = _plan(request, question)
         spent = 0
         index = 0
         if thoughts:
-            async for event in _spell(index, {"type": "thinking", "thinking": "", "signature": ""}, thoughts):
-                yield event
+            async for events in _spell(index, {"type": "thinking", "thinking": "", "signature": ""}, thoughts):
+                yield events
             spent, index = len(thoughts), 1
         said = text[: max(budget - spent, 0)]
         spent += len(said)
         if said:
-            async for event in _spell(index, {"type": "text", "text": ""}, said):
-                yield event
+            async for events in _spell(index, {"type": "text", "text": ""}, said):
+                yield events
             index += 1
         cut = len(said) < len(text)
         if errand and not cut:
             arguments = errand.pop("input")
-            yield BlockStart(index, {**errand, "input": {}})
-            yield BlockDelta(index, InputJsonDelta(json.dumps(arguments)))
-            yield BlockStop(index)
+            yield [BlockStart(index, {**errand, "input": {}}), BlockDelta(index, InputJsonDelta(json.dumps(arguments))), BlockStop(index)]
             spent += len(json.dumps(arguments))
         reason = "max_tokens" if cut else "tool_use" if errand else "end_turn"
-        yield MessageDelta({"stop_reason": reason, "stop_sequence": None}, {"output_tokens": _tokens(spent)})
-        yield MessageStop()
+        yield [MessageDelta({"stop_reason": reason, "stop_sequence": None}, {"output_tokens": _tokens(spent)}), MessageStop()]
 
     async def close(self) -> None:
         """Nothing is open."""
 
 
-async def _spell(index: int, block: Block, text: str) -> AsyncIterator[Event]:
+async def _spell(index: int, block: Block, text: str) -> AsyncIterator[list[Event]]:
+    """A word at a time; whoever comes late gets those that a network would have kept for it."""
     pause = settings.DEMO_DELAY_MS / 1000
-    yield BlockStart(index, block)
+    kind = ThinkingDelta if block["type"] == "thinking" else TextDelta
+    events: list[Event] = [BlockStart(index, block)]
+    due = time.monotonic()
     for word in WORD.findall(text):
-        delta: Delta = ThinkingDelta(word) if block["type"] == "thinking" else TextDelta(word)
-        yield BlockDelta(index, delta)
-        await asyncio.sleep(pause)
-    yield BlockStop(index)
+        if (early := due - time.monotonic()) > 0:
+            yield events
+            events = []
+            await asyncio.sleep(early)
+        due += pause
+        events.append(BlockDelta(index, kind(word)))
+    yield events
+    await asyncio.sleep(max(0, due - time.monotonic()))
+    yield [BlockStop(index)]
 
 
 def _plan(request: Request, question: str) -> tuple[str | None, str, dict[str, Any] | None]:

@@ -20,7 +20,7 @@ def gone_info(slug: str) -> ModelInfo:
 class GoneProvider:
     """Refuses every call with a sentence for the person."""
 
-    async def stream(self, request: Request) -> AsyncIterator[Event]:
+    async def stream(self, request: Request) -> AsyncIterator[list[Event]]:
         raise ProviderError("not_found", "This model is no longer available here. Choose another one and send again.", False)
         yield  # makes this an async generator
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx2
 import msgspec
 from django.conf import settings
-from openai import APIConnectionError, APIStatusError, APITimeoutError, AsyncOpenAI, AsyncStream, DefaultAioHttpClient
+from openai import APIConnectionError, APIStatusError, APITimeoutError, AsyncOpenAI, AsyncStream
 
 from threads.blocks import Event
 from threads.providers.base import Request
@@ -19,7 +19,8 @@ from threads.providers.failures import Vendor
 from threads.providers.history import ToolNames
 from threads.providers.openai_history import translate
 from threads.providers.openai_reader import Reader
-from threads.providers.wire import MAX_CONNECTIONS, Keys, Payloads, with_retries
+from threads.providers.transport import client
+from threads.providers.wire import Keys, Payloads, read_all, with_retries
 
 OPTIONS = ("temperature", "top_p", "seed", "presence_penalty", "frequency_penalty", "response_format", "reasoning_effort", "service_tier")
 # Hosts that know `max_completion_tokens`; the others are told `max_tokens`, which every server understands.
@@ -34,15 +35,14 @@ class OpenAIProvider:
     """One connection pool for all keys of one server."""
 
     def __init__(self, keys: list[str], base_url: str, vendor: Vendor) -> None:
-        timeout = httpx2.Timeout(None, connect=settings.PROVIDER_CONNECT_TIMEOUT)
         self.vendor = vendor
-        self.http = DefaultAioHttpClient(limits=httpx2.Limits(max_connections=MAX_CONNECTIONS), timeout=timeout)
-        self.clients = [AsyncOpenAI(api_key=key, base_url=base_url, max_retries=0, timeout=timeout, http_client=self.http) for key in keys]
+        self.http = client(settings.PROVIDER_CONNECT_TIMEOUT)
+        self.clients = [AsyncOpenAI(api_key=key, base_url=base_url, max_retries=0, timeout=None, http_client=self.http) for key in keys]
         self.keys = Keys(keys)
         self.newer = f".{urlsplit(base_url).hostname}".endswith(NEWER_HOSTS)
         self.unknown: dict[str, set[str]] = {}  # by upstream model: parameters that the server has refused
 
-    def stream(self, request: Request) -> AsyncIterator[Event]:
+    def stream(self, request: Request) -> AsyncIterator[list[Event]]:
         names = ToolNames(request.tools)
         try:
             body = request_body(request, names)
@@ -53,7 +53,7 @@ class OpenAIProvider:
     async def close(self) -> None:
         await self.http.aclose()
 
-    async def _attempt(self, client: AsyncOpenAI, request: Request, names: ToolNames, body: dict[str, Any]) -> AsyncGenerator[Event]:
+    async def _attempt(self, client: AsyncOpenAI, request: Request, names: ToolNames, body: dict[str, Any]) -> AsyncGenerator[list[Event]]:
         model = request.model
         try:
             response = await self._open(client, body)
@@ -62,9 +62,11 @@ class OpenAIProvider:
                 reader = Reader(self.vendor, request, names)
                 try:
                     while not reader.done and (batch := await payloads.batch()) is not None:
-                        for payload in batch:
-                            for event in reader.read(payload):
-                                yield event
+                        events, problem = read_all(reader.read, batch)
+                        if events:
+                            yield events
+                        if problem is not None:
+                            raise problem
                         if reader.finished:
                             payloads.bear(AFTER_FINISH_SECONDS)
                         elif reader.begun:
@@ -75,8 +77,7 @@ class OpenAIProvider:
                         raise
                 if not reader.finished and not reader.done:
                     raise self.vendor.error("cut", model, "the stream ended without a finish reason")
-                for event in reader.end():
-                    yield event
+                yield reader.end()
                 await payloads.drain()
             finally:
                 payloads.close()

@@ -3,10 +3,11 @@
 import asyncio
 import random
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import aclosing
 
 import httpx2
+import msgspec
 
 from threads.blocks import BlockDelta, BlockStart, Event, MessageDelta
 from threads.providers.base import ProviderError
@@ -16,7 +17,6 @@ BACKOFF = 0.5  # seconds before the second try, doubled for the third; half of i
 LONGEST_WAIT = 20.0  # seconds; whoever asks for more is not waited for
 MAX_LINE = 32 * 1024 * 1024  # bytes of one event
 DRAIN_SECONDS = 0.1
-MAX_CONNECTIONS = 10_000  # per adapter; turns are limited elsewhere
 
 ESCAPE = re.compile(rb"\\(?:u([0-9a-fA-F]{4})(?:\\u([dD][c-fC-F][0-9a-fA-F]{2}))?|.)", re.DOTALL)
 
@@ -133,7 +133,18 @@ class Keys:
             self.current = (key + 1) % len(self.keys)
 
 
-async def with_retries(begin: Callable[[int], AsyncGenerator[Event]], keys: Keys) -> AsyncIterator[Event]:
+def read_all(read: Callable[[bytes], Iterable[Event]], payloads: Iterable[bytes]) -> tuple[list[Event], Exception | None]:
+    """The events of `payloads` up to the one that `read` has a complaint about, and that complaint."""
+    events: list[Event] = []
+    try:
+        for payload in payloads:
+            events += read(payload)
+    except (ProviderError, msgspec.MsgspecError, ValueError) as error:
+        return events, error
+    return events, None
+
+
+async def with_retries(begin: Callable[[int], AsyncGenerator[list[Event]]], keys: Keys) -> AsyncIterator[list[Event]]:
     """The events of `begin(key)`, begun anew after a failure that may pass, as long as nothing of it could be seen."""
     failed = 0
     refused: set[int] = set()
@@ -142,16 +153,14 @@ async def with_retries(begin: Callable[[int], AsyncGenerator[Event]], keys: Keys
         held: list[Event] = []
         shown = False
         try:
-            async with aclosing(begin(key)) as events:
-                async for event in events:
+            async with aclosing(begin(key)) as batches:
+                async for events in batches:
+                    if not shown:
+                        held += events
+                        shown = any(map(_visible, events))
+                        events = held
                     if shown:
-                        yield event
-                        continue
-                    held.append(event)
-                    if _visible(event):
-                        shown = True
-                        for one in held:
-                            yield one
+                        yield events
             return
         except ProviderError as error:
             if shown:

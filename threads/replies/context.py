@@ -102,9 +102,10 @@ class Context:
             return ""
         answer, meter, cost = Partial(), Meter(), 0
         try:
-            async for event in provider.stream(request):
-                meter.add(event)
-                answer.add(event)
+            async for events in provider.stream(request):
+                for event in events:
+                    meter.add(event)
+                    answer.add(event)
         finally:
             usage = meter.figures(call.input_tokens // CHARS_PER_TOKEN)
             cost = await settle_side_call(self.pool, call, usage)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from threads.blocks import BlockDelta, BlockStart, BlockStop
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import Callable
 
     from threads.blocks import Event, Partial
 
@@ -18,16 +18,19 @@ def open_text(partial: Partial) -> int | None:
     return last if last >= 0 and partial.blocks[last]["type"] == "text" and not partial.closed[last] else None
 
 
-async def shifted(events: AsyncIterator[Event], partial: Partial) -> AsyncIterator[Event]:
-    """The events of a continued answer, their block indexes following the blocks that are there already.
+def following(partial: Partial) -> Callable[[Event], bool]:
+    """Puts the events of a continued answer behind the blocks that `partial` has now; False for one that has nothing to say then.
 
     The first text block of the continuation goes on in the text block that was open.
     """
     base = len(partial.blocks)
     joined = open_text(partial) is not None
-    async for event in events:
-        if base and isinstance(event, BlockStart | BlockDelta | BlockStop):
+
+    def shift(event: Event) -> bool:
+        if base and isinstance(event, (BlockDelta, BlockStart, BlockStop)):
             if joined and isinstance(event, BlockStart) and event.index == 0:
-                continue
+                return False
             event.index += base - joined
-        yield event
+        return True
+
+    return shift

@@ -86,6 +86,8 @@ class Journal:
         self.ticked_at = 0.0
         self.wrote_at = 0.0
         self.waiters: list[tuple[Line, asyncio.Future[None]]] = []
+        self.paced: dict[UUID, asyncio.Future[None]] = {}  # turns that read on when they are written
+        self.away = False  # PostgreSQL is
 
     def open(self, line: Line) -> None:
         self.lines[line.turn_id] = line
@@ -98,6 +100,22 @@ class Journal:
     def _clean(self, line: Line) -> None:
         self.dirty.discard(line.turn_id)
         self.hasty.discard(line.turn_id)
+        self.paced.pop(line.turn_id, None)
+
+    async def pace(self, line: Line) -> None:
+        """Wait for the line's turn to be written: what is read before would wait for it as well, and cost a wake-up for each token.
+
+        While PostgreSQL is away nobody waits, so that no provider has to.
+        """
+        if not self.away:
+            gate = self.paced[line.turn_id] = asyncio.get_running_loop().create_future()
+            self.wanted.set()
+            await gate
+
+    def release(self, line: Line) -> None:
+        """Let the line's turn read now what has arrived."""
+        if (gate := self.paced.pop(line.turn_id, None)) is not None and not gate.done():
+            gate.set_result(None)
 
     def append(self, line: Line, event: Event) -> None:
         line.add(event)
@@ -146,7 +164,7 @@ class Journal:
             self.wanted.clear()
             self.urgent.clear()
             await self.write()
-            if self.dirty or self.due:
+            if self.dirty or self.due or self.paced:
                 self.wanted.set()
 
     async def write(self) -> None:
@@ -157,14 +175,20 @@ class Journal:
         now = self.wrote_at = time.monotonic()
         if not self.due and now - self.ticked_at >= self.tick:
             self.ticked_at = now
-            self.due.extend(self.dirty)
+            self.due.extend(self.dirty | self.paced.keys())
             self.dirty.clear()
         turns, self.hasty = self.hasty, set()
         self.dirty -= turns
         turns.update(self.due.popleft() for _ in range(min(len(self.due), max(AT_ONCE, len(self.lines) // 8))))
         waiters, self.waiters = self.waiters, []
-        lines = [line for turn_id in turns if (line := self.lines.get(turn_id)) and line.pending]
-        if lines:
+        lines = [line for turn_id in turns if (line := self.lines.get(turn_id))]
+        if not self.paced.keys().isdisjoint(turns):
+            for line in lines:
+                self.release(line)
+            await asyncio.sleep(0)  # each reads what has arrived, and waits again
+            self.dirty -= turns
+            self.hasty -= turns
+        if lines := [line for line in lines if line.pending]:
             async with self.in_use:
                 await self._insert(lines, now)
             hints.announce("live", "events", *(line.turn_id for line in lines))
@@ -222,8 +246,13 @@ class Journal:
             try:
                 if self.connection is None or self.connection.closed:
                     self.connection = await psycopg.AsyncConnection.connect(self.conninfo, autocommit=True, prepare_threshold=1)
-                return await attempt(self.connection)
+                result = await attempt(self.connection)
+                self.away = False
+                return result
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                self.away = True
+                for line in self.lines.values():
+                    self.release(line)
                 logger.warning("journal waits for PostgreSQL: %s", type(error).__name__)
                 if self.connection is not None:
                     await self.connection.close()

@@ -15,7 +15,7 @@ from threads.blocks import BlockDelta, BlockStart, BlockStop, Event, MessageStar
 from threads.providers.base import ModelInfo, ProviderError
 from threads.replies import results, store
 from threads.replies.context import Context
-from threads.replies.continuation import open_text, shifted
+from threads.replies.continuation import following, open_text
 from threads.replies.ending import Ending, ask_for_title, finish_values, last_events
 from threads.replies.journal import Journal, Line
 from threads.replies.loop import Loop
@@ -25,6 +25,7 @@ from threads.replies.scribe import Lost, Scribe
 if TYPE_CHECKING:
     from threads.blocks import Partial
     from threads.providers.base import Provider, Request
+    from threads.replies.meter import Meter
     from tools.values import Outcome
 
 logger = logging.getLogger(__name__)
@@ -67,6 +68,14 @@ class LiveTurn:
             return  # it ends by itself, and sooner than whoever would take it over
         if self.task is not None and self.why_cancelled is None:
             self.why_cancelled = why
+            if why == "stop":  # what has arrived by now is shown and paid for
+                self.journal.release(self.line)
+                asyncio.get_running_loop().call_soon(self._break_off)
+            else:
+                self.task.cancel()
+
+    def _break_off(self) -> None:
+        if self.task is not None and not self.finishing:
             self.task.cancel()
 
     async def run(self) -> None:
@@ -147,24 +156,33 @@ class LiveTurn:
         if self.partial.stop_reason is not None:
             return
         request = await self.purse.cover(await self._request())
-        events = self.provider.stream(request)
-        meter = self.purse.begin()
+        batches = self.provider.stream(request)
+        meter, fits = self.purse.begin(), following(self.partial)
         try:
-            async for event in shifted(events, self.partial):
-                meter.add(event)
-                if isinstance(event, MessageStart) and self.partial.started:
-                    continue
-                if self.loop.first_token_at is None and isinstance(event, BlockDelta):
-                    self.loop.first_token_at = datetime.now(UTC)
-                if isinstance(event, BlockStart) and event.content_block["type"] == "tool_use":
-                    self.loop.name(event.content_block)
-                self.partial.add(event)
-                self.journal.append(self.line, event)
+            async for events in batches:
+                for event in events:
+                    if fits(event):
+                        self._take(event, meter)
+                if self.loop.first_token_at is not None and self.partial.stop_reason is None:
+                    await self.journal.pace(self.line)
         except asyncio.CancelledError:
             meter.asked = True  # it was sent, and who stops an answer before its first word still owes for the question
             raise
         finally:
-            await events.aclose()  # type: ignore[attr-defined]
+            await batches.aclose()  # type: ignore[attr-defined]
+
+    def _take(self, event: Event, meter: Meter) -> None:
+        """An event of the provider."""
+        meter.add(event)
+        match event:
+            case BlockDelta() if self.loop.first_token_at is None:
+                self.loop.first_token_at = datetime.now(UTC)
+            case MessageStart() if self.partial.started:
+                return
+            case BlockStart(_, block) if block["type"] == "tool_use":
+                self.loop.name(block)
+        self.partial.add(event)
+        self.journal.append(self.line, event)
 
     async def _request(self) -> Request:
         request = await self.context.request(self.claimed, self.info, self.partial, self.loop.definitions)

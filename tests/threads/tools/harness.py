@@ -66,7 +66,7 @@ class Model:
         self.refused: list[str] = []
         self.before: Callable[[int], Awaitable[None]] | None = None
 
-    async def stream(self, request: Request) -> AsyncIterator[Event]:
+    async def stream(self, request: Request) -> AsyncIterator[list[Event]]:
         self.requests.append(request)
         self.refused += problems(request)
         turn = since_question(request.messages)
@@ -74,14 +74,12 @@ class Model:
         if self.before is not None:
             await self.before(turn)
         usage = {"input_tokens": self.usage["input_tokens"], "output_tokens": 1}
-        yield MessageStart({"id": f"msg_{uuid4().hex}", "type": "message", "role": "assistant", "content": [], "usage": usage})
+        yield [MessageStart({"id": f"msg_{uuid4().hex}", "type": "message", "role": "assistant", "content": [], "usage": usage})]
         for index, one in enumerate(said):
-            for event in _block(index, one):
-                await asyncio.sleep(0)
-                yield event
+            await asyncio.sleep(0)
+            yield _block(index, one)
         reason = "tool_use" if any(isinstance(one, dict) for one in said) else "end_turn"
-        yield MessageDelta({"stop_reason": reason, "stop_sequence": None}, {"output_tokens": self.usage["output_tokens"]})
-        yield MessageStop()
+        yield [MessageDelta({"stop_reason": reason, "stop_sequence": None}, {"output_tokens": self.usage["output_tokens"]}), MessageStop()]
 
     async def close(self) -> None:
         """Nothing is open."""

@@ -112,6 +112,7 @@ def test_nothing_is_carried_out_before_the_journal_says_what_was_asked_for(owner
     async def dies_before_it_writes() -> None:
         async with process(model) as one:
             one.writer.cancel()
+            one.journal.away = True  # as it finds out itself when it cannot write
             live = await one.take()
             assert live is not None
             while live.partial.stop_reason is None:
