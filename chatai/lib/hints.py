@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from typing import Literal
@@ -29,6 +30,9 @@ _pending: dict[tuple[str, str], set[str]] = defaultdict(set)
 _sender: asyncio.Task[None] | None = None
 
 SEND_TIMEOUT = 1.0  # seconds
+GAP, MOST_AHEAD = 0.010, 5  # seconds between two messages where there are many, and how many may go before that counts
+
+_due = 0.0  # when the next message would be sent if there had always been a gap
 
 
 def bind_loop() -> None:
@@ -62,9 +66,19 @@ def _merge(group: str, kind: str, names: set[str]) -> None:
 
 async def _send_pending() -> None:
     while _pending:
+        await _pause()
         group = next(iter(_pending))[0]  # who was told first may be waited for: the work goes out before the news of it
         said = [(kind, list(_pending.pop((group, kind)))) for whom, kind in list(_pending) if whom == group]
         await _send(group, said)
+
+
+async def _pause() -> None:
+    """Whoever listens takes what one message says at once: many small ones cost it and us more, and tell nothing sooner."""
+    global _due
+    now = time.monotonic()
+    _due = max(_due, now - GAP * MOST_AHEAD) + GAP
+    if _due > now:
+        await asyncio.sleep(_due - now)
 
 
 async def _send(group: str, said: list[tuple[str, list[str]]]) -> None:

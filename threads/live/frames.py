@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db.models import Q
-from django.template.loader import render_to_string
+from django.template.loader import get_template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -275,7 +276,12 @@ def siblings_of(turns: Sequence[Turn]) -> Siblings:
 
 def turn_html(view: TurnView | Mapping[str, Any]) -> SafeString:
     """The section of a turn, the same on every page and in every frame. What the engine gives is escaped, but it does not say so."""
-    return SafeString(render_to_string("threads/_turn.html", {"turn": view}, using="jinja2"))
+    return SafeString(_turn_template().render({"turn": view}))
+
+
+@cache
+def _turn_template() -> Any:
+    return get_template("threads/_turn.html", using="jinja2")
 
 
 def _question_first(messages: list[Message]) -> list[Message]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import httpx2
@@ -21,20 +22,22 @@ class AioTransport(httpx2.AsyncBaseTransport):
     def __init__(self, connect_timeout: float) -> None:
         self.timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout)
         self.session: aiohttp.ClientSession | None = None
+        self.proxies: dict[str, str | None] = {}  # by host
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if self.session is None:
             connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS)
             self.session = aiohttp.ClientSession(
-                connector=connector, timeout=self.timeout, trust_env=True, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
+                connector=connector, timeout=self.timeout, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
             )
         try:
             answer = await self.session.request(
                 request.method,
                 str(request.url),
-                headers=request.headers.multi_items(),
+                headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw],
                 data=await request.aread() or None,
                 allow_redirects=False,
+                proxy=self._proxy(request.url),
             )
         except aiohttp.ConnectionTimeoutError as error:
             raise httpx2.ConnectTimeout(str(error)) from error
@@ -43,6 +46,12 @@ class AioTransport(httpx2.AsyncBaseTransport):
         except (aiohttp.ClientError, TimeoutError) as error:
             raise httpx2.ReadError(str(error)) from error
         return httpx2.Response(answer.status, headers=answer.raw_headers, stream=Chunks(answer), request=request)
+
+    def _proxy(self, url: httpx2.URL) -> str | None:
+        """As the environment says. Asked once for each host: aiohttp itself would ask for each request, in a thread."""
+        if url.host not in self.proxies:
+            self.proxies[url.host] = None if proxy_bypass(url.host) else getproxies().get(url.scheme)
+        return self.proxies[url.host]
 
     async def aclose(self) -> None:
         if self.session is not None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from celery import current_app
 from kombu.exceptions import OperationalError as BrokerError
 
+from chatai.lib.postgres import array, text_array
 from threads.blocks import Block, Event, TurnDone, TurnError, dump_event
 from threads.replies.store import as_json
 
@@ -72,8 +73,8 @@ def finish_values(
         "answer_cost": purse.iteration_cost(),
         "first_token_at": first_token_at,
         "worth_title": _has_text(content),
-        "indexes": list(range(line.index, line.index + len(events))),
-        "payloads": [dump_event(event) for event in events],
+        "indexes": array(range(line.index, line.index + len(events))),
+        "payloads": text_array(dump_event(event) for event in events),
         "outline": bytes(line.outline.data),
     }
 
