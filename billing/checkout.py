@@ -68,7 +68,7 @@ def _for_customer(user: User, what: str, ask: Callable[[str], Any]) -> Any:
     with asking(what):
         try:
             return ask(customer_of(user))
-        except payments.InvalidRequest as error:
+        except payments.invalid_request() as error:
             if (error.code, error.param) != ("resource_missing", "customer"):
                 raise
         StripeCustomer.objects.filter(user=user, deleted_at=None).update(deleted_at=timezone.now())
@@ -101,7 +101,7 @@ def buyer(session_id: str) -> str | None:
     with asking(f"session {session_id}"):
         try:
             return str(v1().checkout.sessions.retrieve(session_id).customer)
-        except payments.InvalidRequest:
+        except payments.invalid_request():
             return None
 
 
@@ -176,6 +176,6 @@ def report_usage(event_name: str, customer_id: str, identifier: str, at: datetim
     with asking(f"meter event {identifier}"):
         try:
             v1().billing.meter_events.create(event | {"payload": {"stripe_customer_id": customer_id, **payload}})
-        except payments.InvalidRequest as error:
+        except payments.invalid_request() as error:
             if "already exists with identifier" not in str(error):
                 raise

@@ -19,7 +19,7 @@ from billing.api import router as usage_router
 from chatai.edge import FAULT, TOO_LARGE
 from chatai.lib.border import BadBody, read_json
 from chatai.lib.wire import HEADER_TRACE, error_body
-from chatai.openapi import completed
+from chatai.openapi import Page, completed
 from search.api import router as search_router
 from threads.actions import Refused
 from threads.api import router as threads_router
@@ -74,6 +74,7 @@ api = Api(
     description="Threads, streamed turns, history and keys. Authenticate with `Authorization: Bearer <key>` or `x-api-key: <key>`.",
     urls_namespace="v1",
     auth=any_key,
+    docs=Page(),
     parser=AnyLabel(),
     renderer=Json(),
 )

@@ -18,7 +18,7 @@ from tools import mcp, mcp_catalog
 MEMORY_LAYER = "channels.layers.InMemoryChannelLayer"
 
 
-@register()
+@register("configuration")  # also the name that `runreplies` asks for
 def configuration(**_: Any) -> list[CheckMessage]:
     found = [*_everywhere()]
     if settings.PRODUCTION:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
+from ninja.openapi.docs import Swagger
+
 SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
@@ -26,6 +29,12 @@ FAILURE = {
     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
 }
 OPEN = {"/v1/catalog", "/v1/builtins", "/v1/mcp-catalog"}  # no key needed
+
+
+class Page(Swagger):
+    """Drawn from our own static files; where ninja is not an installed app it would take them from a CDN."""
+
+    template_cdn = str(settings.NINJA / "templates" / Swagger.template)
 
 
 def completed(schema: dict[str, Any]) -> dict[str, Any]:

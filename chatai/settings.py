@@ -4,6 +4,7 @@ Every variable is described in docs/configuration.md (a test keeps the two in st
 system checks in `chatai/checks.py`.
 """
 
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,6 @@ INSTALLED_APPS = [
     "allauth.socialaccount.providers.github",
     "allauth.mfa",
     "allauth.usersessions",
-    "ninja",
     "channels",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -65,6 +65,9 @@ INSTALLED_APPS = [
     "django.contrib.postgres",
     "django.contrib.humanize",
 ]
+
+# Where the templates and static files of ninja are: as an installed app it would be imported, for 5 MB, where no API is too.
+NINJA = Path(str(distribution("django-ninja").locate_file("ninja")))
 
 MIDDLEWARE = [
     "chatai.health.Probes",
@@ -84,7 +87,7 @@ ASGI_APPLICATION = "chatai.asgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
+        "DIRS": [BASE_DIR / "templates", NINJA / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -125,7 +128,7 @@ WEB_THREADS = env.integer("WEB_THREADS", 6, minimum=1)
 
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / env.text("STATIC_ROOT", "staticfiles")
-STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_DIRS = [BASE_DIR / "static", NINJA / "static"]
 # Where nothing else is known to last and to be shared, files are kept in PostgreSQL.
 EPHEMERAL_DISK = bool(env.text("DYNO"))
 FILES_STORAGE = env.text("FILES_STORAGE", "database" if PRODUCTION or EPHEMERAL_DISK else "disk")

@@ -6,6 +6,8 @@ import pytest
 from django.core.checks import run_checks
 from pytest_django import Settings
 
+from threads.management.commands.runreplies import Command as RunReplies
+
 GOOD: dict[str, Any] = {
     "PRODUCTION": True,
     "DEBUG": False,
@@ -70,6 +72,11 @@ def test_each_bad_combination_is_named(production: Settings, number: str) -> Non
     for name, value in BAD[number].items():
         setattr(production, name, value)
     assert found() == [number]
+
+
+def test_replies_refuse_what_cannot_work(production: Settings) -> None:
+    production.MCP_LOCAL_SERVERS = "/nowhere.toml"
+    assert found(tags=RunReplies.requires_system_checks) == ["chatai.E016"]
 
 
 @pytest.mark.parametrize("name", ["GOOGLE", "GITHUB"])

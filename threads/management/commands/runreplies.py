@@ -11,6 +11,8 @@ from threads.replies.runner import Runner
 
 class Command(BaseCommand):
     help = "Claims queued turns, talks to the providers and writes the answers. Start as many as you like."
+    # What the environment says must fit here too. The rest is for `migrate`: to check addresses all views are imported, 13 MB here.
+    requires_system_checks = ["configuration"]
 
     def handle(self, **_options: Any) -> None:
         async def main() -> None:
