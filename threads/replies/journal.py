@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 QUIET_TICK = 0.040  # seconds between inserts when few turns are live
-TICK_PER_TURN = 0.002  # seconds more for each live turn: more turns per insert instead of more inserts
+TICK_PER_TURN = 0.003  # seconds more for each live turn: more turns per insert instead of more inserts
 LONGEST_TICK = 0.400
 GAP_PER_TURN, LONGEST_GAP = 0.0004, 0.040  # seconds between any two inserts, for each live turn and at most
 AT_ONCE = 64  # turns in one insert, or an eighth of them all: who reads them draws them all at once, and nothing else meanwhile
