@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 from pytest_django.fixtures import Settings
 
-from tests.threads.scripted import SECRET_KEY, Bench, asking, assistant, bench_for, events_of, user
-from threads.blocks import BlockDelta, BlockStart, BlockStop, MessageDelta, MessageStart, MessageStop
+from tests.threads.scripted import SECRET_KEY, Bench, asking, assistant, bench_for, events_of, told, user
+from threads.blocks import BlockDelta, BlockStart, BlockStop, MessageDelta, MessageStart, MessageStop, Partial
 from threads.providers import wire
 from threads.providers.base import ProviderError
 
@@ -179,6 +179,22 @@ async def test_closing_the_iterator_closes_the_connection_within_a_second(bench:
     before = time.monotonic_ns()
     await batches.aclose()  # type: ignore[attr-defined]
     assert await _closed_ns(bench, "closed") - before < 1_000_000_000
+
+
+async def test_who_reads_late_gets_what_came_before_the_connection_broke(bench: Bench) -> None:
+    """As a turn does that waits until it is written: the break is known by then, and takes nothing back."""
+    partial = Partial()
+
+    async def read() -> None:
+        async for event in told(bench.provider, asking("[[tokens=20 delay=5 cut=12]]")):
+            partial.add(event)
+            if isinstance(event, BlockDelta) and partial.content()[0]["text"] == "w0 ":
+                await asyncio.sleep(0.5)
+
+    with pytest.raises(ProviderError) as caught:
+        await read()
+    assert caught.value.kind in ("cut", "connection")
+    assert partial.content()[0]["text"] == "".join(f"w{number} " for number in range(12))
 
 
 @pytest.mark.parametrize("where", ["headers", "first", "mid"])

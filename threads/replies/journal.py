@@ -30,6 +30,7 @@ TICK_PER_TURN = 0.003  # seconds more for each live turn: more turns per insert 
 LONGEST_TICK = 0.400
 GAP_PER_TURN, LONGEST_GAP = 0.0004, 0.040  # seconds between any two inserts, for each live turn and at most
 AT_ONCE = 64  # turns in one insert, or an eighth of them all: who reads them draws them all at once, and nothing else meanwhile
+FEW = 4  # live turns that read as they like
 IDLE_AFTER = 0.4  # seconds; what a turn says after such a pause is written at once
 
 
@@ -105,9 +106,9 @@ class Journal:
     async def pace(self, line: Line) -> None:
         """Wait for the line's turn to be written: what is read before would wait for it as well, and cost a wake-up for each token.
 
-        While PostgreSQL is away nobody waits, so that no provider has to.
+        Where there are few turns nothing is saved by it, and while PostgreSQL is away no provider shall have to wait.
         """
-        if not self.away:
+        if len(self.lines) > FEW and not self.away:
             gate = self.paced[line.turn_id] = asyncio.get_running_loop().create_future()
             self.wanted.set()
             await gate
