@@ -212,13 +212,22 @@ class Tailer:
         elif rows := news.rows | news.threads | unwatched:
             await self._threads_changed(await self.feed.threads(rows))
         if watched := self.by_thread.keys() if around else news.threads & self.by_thread.keys():
-            known = {turn_id: at for thread_id in watched for turn_id, at in self.seen.get(thread_id, {}).items() if at > since}
+            known = self._known(watched, since)
             changed = await self.feed.turns_since(dict.fromkeys(watched, since), QUEUED_PATIENCE, MOST_TURNS * 10, known)
             await self._show(await self._without_far_moves(changed), self.by_thread)
         readers: list[Reader] = [*self.growing.values(), *self.followers]
         await self._read([one for one in readers if around or quiet or one.turn_id in news.events])
         if self.read and (quiet or time.monotonic() - self.read_since > READ_DELAY):
             await self._write_read()
+
+    def _known(self, watched: Iterable[UUID], since: datetime) -> dict[UUID, datetime]:
+        """What was shown of turns that changed after `since`; the others will not be asked for again, and are forgotten."""
+        known: dict[UUID, datetime] = {}
+        for thread_id in watched:
+            if seen := self.seen.get(thread_id):
+                recent = self.seen[thread_id] = {turn_id: at for turn_id, at in seen.items() if at > since}
+                known |= recent
+        return known
 
     async def _write_read(self) -> None:
         read = dict(self.read)
