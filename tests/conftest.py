@@ -1,5 +1,6 @@
 """The people of every test: an owner, a member and a stranger, all ordinary accounts."""
 
+import os
 from collections.abc import Callable
 
 import pytest
@@ -11,7 +12,7 @@ from pytest_django import DjangoDbBlocker
 
 from accounts.models import User
 from tests import emptying
-from tests.services import WORKER
+from tests.services import SEED, SEEDED, WORKER
 
 PASSWORD = "correct horse battery"
 
@@ -23,6 +24,8 @@ def pytest_sessionstart() -> None:
     # A real hash costs half a second of CPU, and nearly every test makes people.
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     emptying.instead_of_django()
+    if SEEDED in os.environ:
+        connection.settings_dict["TEST"]["TEMPLATE"] = SEED
     if not WORKER:
         # Pages name static files by the manifest that this writes.
         call_command("collectstatic", interactive=False, verbosity=0)

@@ -38,7 +38,11 @@ def _empty(_case: TransactionTestCase) -> None:
             if table not in standing:
                 cursor.execute(f'DELETE FROM "{table}"')
         cursor.execute("RESET session_replication_role")
-    # What was remembered may be of the database of a running product, which had its turn in between.
+    forget()
+
+
+def forget() -> None:
+    """What this process remembers of the rows of one database, when it goes on in another one or these rows are gone."""
     ContentType.objects.clear_cache()
     versions.forget()
     catalog.forget()

@@ -22,7 +22,9 @@ from accounts.actions import close_account
 from accounts.models import User
 from chatai.lib.ids import uuid7
 from tests.conftest import PASSWORD
+from tests.emptying import forget
 from tests.page import Browser, Page
+from tests.services import SEED, migrate
 from tests.stack import Stack, until
 from threads.blocks import IterationStart, Partial, load_event
 from threads.models import Message, Thread, Turn, TurnEvent
@@ -38,6 +40,17 @@ def words(count: int, start: int = 0) -> str:
 def database_url(name: str) -> str:
     """Of another database of the server that the tests use."""
     return urlsplit(settings.DATABASE_URL)._replace(path=f"/{name}").geturl()
+
+
+def fresh_database(name: str) -> str:
+    """Its address: all tables, and nothing else in them."""
+    with psycopg.connect(database_url("postgres"), autocommit=True) as server:
+        if not server.execute("SELECT 1 FROM pg_database WHERE datname = %s", (SEED,)).fetchone():
+            server.execute(f"CREATE DATABASE {SEED}")
+            migrate(database_url(SEED))
+        server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        server.execute(f"CREATE DATABASE {name} TEMPLATE {SEED}")
+    return database_url(name)
 
 
 @contextlib.contextmanager
@@ -59,6 +72,7 @@ def _close() -> None:
     """Also the connection of the thread in which synchronous parts of coroutines run: it would go on in the other database."""
     connection.close()
     SyncToAsync.single_thread_executor.submit(connections.close_all).result()
+    forget()
 
 
 @pytest.fixture(scope="session")
@@ -67,13 +81,9 @@ def stack() -> Iterator[Stack]:
 
     Of their own, because other tests empty every table between them: under running processes that is a deadlock now and then.
     """
-    with psycopg.connect(database_url("postgres"), autocommit=True) as server:
-        server.execute(f"DROP DATABASE IF EXISTS {STACK_DATABASE} WITH (FORCE)")
-        server.execute(f"CREATE DATABASE {STACK_DATABASE}")
     impatient = {"LEASE_SECONDS": "3", "PROVIDER_IDLE_TIMEOUT": "6", "PROVIDER_FIRST_TOKEN_TIMEOUT": "3"}
-    running = Stack("session", database_url(STACK_DATABASE), settings.REDIS_URL, **impatient)
+    running = Stack("session", fresh_database(STACK_DATABASE), settings.REDIS_URL, **impatient)
     try:
-        running.migrate()
         running.start("provider", "web", "replies")
         running.wait_ready()
         yield running
@@ -157,10 +167,12 @@ class World:
 
 @pytest.fixture
 def world(stack: Stack, django_db_blocker: DjangoDbBlocker) -> Iterator[World]:
+    stack.must_live()
     with django_db_blocker.unblock(), working_in(database_url(STACK_DATABASE)):
         here = World(stack, [], [])
         try:
             yield here
+            stack.must_live()
             here.check()
         finally:
             here.leave()

@@ -11,21 +11,45 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tests.services import WORKER
+from tests.forked import Forked, Parent
+from tests.services import ROOT, WORKER
 
-ROOT = Path(__file__).resolve().parent.parent
 ARTIFACTS = ROOT / "artifacts"
 START_SECONDS = 80.0  # with three stacks starting at once on a small machine
 STOP_SECONDS = 12.0
 Found = TypeVar("Found")
+# What takes long to import. Not daphne, which makes its loop when it is imported.
+IMPORTED = (
+    "aiohttp.web",
+    "anthropic",
+    "autobahn.twisted.websocket",
+    "bench.protocols",
+    "celery.apps.beat",
+    "celery.apps.worker",
+    "celery.bin.celery",
+    "celery.concurrency.thread",
+    "celery.worker.autoscale",
+    "celery.worker.consumer",
+    "channels.routing",
+    "channels_redis.core",
+    "chatai.handler",
+    "chatai.urls",
+    "kombu.transport.redis",
+    "openai",
+    "search.tasks",
+    "servestatic",
+    "threads.management.commands.runreplies",
+    "threads.routing",
+    "twisted.web.http",
+    "uvloop",
+)
 
 
 def free_port() -> int:
@@ -37,17 +61,21 @@ def free_port() -> int:
 
 def until(check: Callable[[], Found], seconds: float = 10.0, what: str = "") -> Found:
     """The first true answer of `check`. Raises AssertionError when there is none in time."""
-    deadline = time.monotonic() + seconds
+    started = time.monotonic()
     while True:
         if found := check():
             return found
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - started
+        if waited > seconds:
             raise AssertionError(f"not within {seconds:g} s: {what or check}")
-        time.sleep(0.01)
+        # Each look costs those who are waited for some of the processor.
+        time.sleep(min(0.01 + waited / 50, 0.1))
 
 
 class Stack:
     """Processes by name: `web`, `worker`, `provider`, and `replies`, `replies-2`, … of which there may be several."""
+
+    imported: Sequence[str] = IMPORTED
 
     def __init__(self, name: str, database_url: str, redis_url: str, **env: str) -> None:
         self.port = free_port()
@@ -57,7 +85,8 @@ class Stack:
         self.logs = ARTIFACTS / "logs" / (WORKER or "") / name
         shutil.rmtree(self.logs, ignore_errors=True)  # of the run before
         self.logs.mkdir(parents=True)
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.processes: dict[str, subprocess.Popen[bytes] | Forked] = {}
+        self.parents: dict[tuple[tuple[str, str], ...], Parent] = {}
         self.env = {
             **os.environ,
             "DATABASE_URL": database_url,
@@ -74,13 +103,14 @@ class Stack:
         }
 
     def command(self, name: str) -> list[str]:
-        celery = [sys.executable, "-m", "celery", "-A", "chatai", "--quiet", "worker", "--pool", "threads"]
+        """As arguments of Python."""
+        celery = ["-m", "celery", "-A", "chatai", "--quiet", "worker", "--pool", "threads"]
         match name.partition("-")[0]:
             case "web":
                 daphne = ("-m", "daphne", "-v", "0", "-b", "127.0.0.1", "-p", str(self.port))
-                return [sys.executable, *daphne, "chatai.asgi:application"]
+                return [*daphne, "chatai.asgi:application"]
             case "replies":
-                return [sys.executable, "manage.py", "runreplies"]
+                return ["manage.py", "runreplies"]
             case "worker":
                 return [*celery, "--concurrency", "2"]
             case "clock":  # a worker that also says when what is due
@@ -88,28 +118,22 @@ class Stack:
             case "embed":
                 return [*celery, "-Q", "embed", "--concurrency", "1"]
             case "provider":
-                return [sys.executable, "-m", "bench.provider", "--port", str(self.provider_port)]
+                return ["-m", "bench.provider", "--port", str(self.provider_port)]
             case _:
                 raise LookupError(name)
-
-    def migrate(self) -> None:
-        subprocess.run([sys.executable, "manage.py", "migrate", "--verbosity", "0"], cwd=ROOT, env=self.env, check=True, timeout=120)
 
     def start(self, *names: str, **env: str) -> None:
         """Start what does not run yet. `env` is for these processes only."""
         for name in names:
-            if name in self.processes and self.processes[name].poll() is None:
-                continue
-            with (self.logs / f"{name}.log").open("ab") as log:
-                self.processes[name] = subprocess.Popen(
-                    self.command(name),
-                    cwd=ROOT,
-                    env=self.env | env,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
+            if not self.runs(name):
+                self.processes[name] = self.fork(self.command(name), self.logs / f"{name}.log", **env)
+
+    def fork(self, command: list[str], log: Path, **env: str) -> Forked:
+        """A process with these arguments of Python, in the stack's environment, as a child of one that all with that `env` have."""
+        own = tuple(sorted(env.items()))
+        if own not in self.parents:
+            self.parents[own] = Parent(self.env | env, self.logs / "parent.log", *self.imported)
+        return self.parents[own].start(command, log)
 
     def wait_ready(self) -> None:
         """Until everything that was started answers."""
@@ -123,6 +147,12 @@ class Stack:
 
     def runs(self, name: str) -> bool:
         return name in self.processes and self.processes[name].poll() is None
+
+    def must_live(self) -> None:
+        """Nothing ended that nobody ended: whoever asks it would wait for an answer until the time of the test is over."""
+        for name, process in self.processes.items():
+            status = process.poll()
+            assert status is None, f"{name} ended by itself ({status}): {self.log(name)[-4000:].decode(errors='replace')}"
 
     def log(self, name: str) -> bytes:
         """What the process wrote, over all its lives."""
@@ -155,6 +185,9 @@ class Stack:
                 process.kill()
                 process.wait()
         self.processes.clear()
+        for parent in self.parents.values():
+            parent.close()
+        self.parents.clear()
 
     def provider_bodies(self, newest: int) -> list[dict[str, Any]]:
         """What the provider was sent last, oldest first."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 
-import psycopg
 import pytest
 from django.conf import settings
 from pytest_django import DjangoDbBlocker
@@ -12,7 +11,7 @@ from accounts.actions import close_account
 from accounts.models import User
 from tests.api.client import Caller
 from tests.billing.spending import lift_limits
-from tests.running import database_url, working_in
+from tests.running import database_url, fresh_database, working_in
 from tests.stack import Stack, until
 from threads.models import Turn
 
@@ -22,12 +21,9 @@ DATABASE = "test_chatai_api"
 @pytest.fixture(scope="package")
 def stack() -> Iterator[Stack]:
     """web, one replies process and the scripted provider. Tests leave all of them running."""
-    with psycopg.connect(database_url("postgres"), autocommit=True) as server:
-        server.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
-        server.execute(f"CREATE DATABASE {DATABASE}")
     running = Stack(
         "api",
-        database_url(DATABASE),
+        fresh_database(DATABASE),
         settings.REDIS_URL,
         LEASE_SECONDS="3",
         PROVIDER_IDLE_TIMEOUT="5",
@@ -35,7 +31,6 @@ def stack() -> Iterator[Stack]:
         EGRESS_ALLOW="127.0.0.1",  # servers of the tests, such as an app's webhooks
     )
     try:
-        running.migrate()
         running.start("provider", "web", "replies")
         running.wait_ready()
         yield running
@@ -46,8 +41,10 @@ def stack() -> Iterator[Stack]:
 @pytest.fixture
 def database(stack: Stack, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """The ORM of this process in the stack's database."""
+    stack.must_live()
     with django_db_blocker.unblock(), working_in(database_url(DATABASE)):
         yield
+    stack.must_live()
 
 
 @pytest.fixture

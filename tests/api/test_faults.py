@@ -1,19 +1,17 @@
 """Processes that die over a turn, and processes that wake up too late."""
 
 import signal
-import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from uuid import UUID, uuid4
 
-import psycopg
 import pytest
 from django.conf import settings
 from pytest_django import DjangoDbBlocker
 
 from accounts.models import User
 from tests.api.poisoned import POISON
-from tests.running import database_url, working_in
+from tests.running import database_url, fresh_database, working_in
 from tests.stack import Stack, until
 from threads import actions
 from threads.blocks import BlockDelta, TextDelta, load_event
@@ -27,17 +25,13 @@ class Fragile(Stack):
     """Its replies processes die of one question."""
 
     def command(self, name: str) -> list[str]:
-        return [sys.executable, "-m", "tests.api.poisoned"] if name.startswith("replies") else super().command(name)
+        return ["-m", "tests.api.poisoned"] if name.startswith("replies") else super().command(name)
 
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    with psycopg.connect(database_url("postgres"), autocommit=True) as server:
-        server.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
-        server.execute(f"CREATE DATABASE {DATABASE}")
-    running = Fragile("faults", database_url(DATABASE), settings.REDIS_URL, LEASE_SECONDS="2", DEMO_DELAY_MS="15")
+    running = Fragile("faults", fresh_database(DATABASE), settings.REDIS_URL, LEASE_SECONDS="2", DEMO_DELAY_MS="15")
     try:
-        running.migrate()
         yield running
     finally:
         running.stop()

@@ -26,7 +26,7 @@ from tests.api.client import Caller
 from tests.api.echo import Echo, echoing
 from tests.billing.spending import lift_limits
 from tests.page import Browser, Page
-from tests.running import database_url, working_in
+from tests.running import database_url, fresh_database, working_in
 from tests.stack import Stack, until
 from tests.tools.mcp.fake import Fake, serving
 from threads.actions import create_thread
@@ -95,9 +95,6 @@ def echo() -> Iterator[Echo]:
 @pytest.fixture(scope="module")
 def stack(echo: Echo) -> Iterator[Stack]:
     """web, replies and a worker with its clock, whose own secrets are canaries too."""
-    with psycopg.connect(database_url("postgres"), autocommit=True) as server:
-        server.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
-        server.execute(f"CREATE DATABASE {DATABASE}")
     own = {
         "SECRET_KEY": CONFIDED["signing"] * 3,
         "FIELD_ENCRYPTION_KEYS": CONFIDED["sealing"],
@@ -107,9 +104,8 @@ def stack(echo: Echo) -> Iterator[Stack]:
         "TOOL_ORIGINS": f"slack.com={echo.url}",
         "EGRESS_ALLOW": "127.0.0.1",
     }
-    running = Stack("secrets", database_url(DATABASE), settings.REDIS_URL, **own)
+    running = Stack("secrets", fresh_database(DATABASE), settings.REDIS_URL, **own)
     try:
-        running.migrate()
         running.start(*PROCESSES)
         running.wait_ready()
         yield running

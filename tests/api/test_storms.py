@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from django.db import InterfaceError, OperationalError, connection, transaction
@@ -181,36 +181,28 @@ def kill_own_connection() -> None:
 
 
 def furnish(thread_id: str, messages: int) -> None:
-    """Rows of a long conversation, past."""
-    turns = [
-        Turn(
-            thread_id=thread_id,
-            number=number,
-            request_id=str(uuid4()),
-            request_digest=b"",
-            model=MODEL,
-            status="done",
-            first_seq=2 * number - 1,
-        )
-        for number in range(1, messages // 2 + 1)
-    ]
-    Turn.objects.bulk_create(turns, batch_size=2000)
+    """Rows of a long conversation, past: the first turn as the models make it, and copies of that by the database."""
     text = "A sentence of ordinary length, as people write them. " * 4
-    rows = [
-        Message(
-            thread_id=thread_id,
-            turn=turn,
-            seq=2 * turn.number - 1 + place,
-            role=role,
-            content=[{"type": "text", "text": f"{turn.number} {text}"}],
-        )
-        for turn in turns
-        for place, role in enumerate(("user", "assistant"))
-    ]
-    Message.objects.bulk_create(rows, batch_size=2000)
-    Thread.objects.filter(pk=thread_id).update(turn_count=len(turns), last_seq=messages)
+    turn = Turn.objects.create(thread_id=thread_id, number=1, request_id="1", request_digest=b"", model=MODEL, status="done", first_seq=1)
+    for seq, role in enumerate(("user", "assistant"), 1):
+        Message.objects.create(thread_id=thread_id, turn=turn, seq=seq, role=role, content=[{"type": "text", "text": f"1 {text}"}])
+    last = messages // 2
     with connection.cursor() as cursor:
+        copied = copying(Turn, id="gen_random_uuid()", number="n", request_id="gen_random_uuid()", first_seq="2 * n - 1")
+        cursor.execute(f"{copied}, generate_series(2, %s) n WHERE o.thread_id = %s", [last, thread_id])
+        content = f"""jsonb_build_array(jsonb_build_object('type', 'text', 'text', n.number || ' {text}'))"""
+        copied = copying(Message, id="gen_random_uuid()", turn_id="n.id", seq="n.first_seq + o.seq - 1", content=content)
+        cursor.execute(f"{copied} JOIN threads_turn n USING (thread_id) WHERE o.thread_id = %s AND n.number > 1", [thread_id])
+        assert Message.objects.filter(thread_id=thread_id).count() == messages
         cursor.execute("ANALYZE threads_message")
+    Thread.objects.filter(pk=thread_id).update(turn_count=last, last_seq=messages)
+
+
+def copying(model: type[Turn] | type[Message], **anew: str) -> str:
+    """The head of a statement that inserts rows like `o`, with some columns anew."""
+    columns = [str(field.column) for field in model._meta.concrete_fields]
+    values = ", ".join(anew.get(column, f"o.{column}") for column in columns)
+    return f"INSERT INTO {model._meta.db_table} ({', '.join(columns)}) SELECT {values} FROM {model._meta.db_table} o"
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])

@@ -1,19 +1,22 @@
-"""One process of several that send at once: `python -m tests.billing.sender MODEL EMAIL SENDS AT`.
+"""One process of several that send at once: `python -m tests.billing.sender MODEL EMAIL SENDS GO`.
 
-Every send is the first of a new conversation. Prints how many were admitted and the facts of the refusals, as JSON.
+Every send is the first of a new conversation, and has its connection before the file GO is there. Prints that all have, and then how
+many were admitted and the facts of the refusals, as JSON.
 """
 
 import json
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import django
 
 
-def main(model: str, email: str, sends: int, at: float) -> None:
+def main(model: str, email: str, sends: int, go: Path) -> None:
     django.setup()
     from django.db import connection
 
@@ -22,10 +25,13 @@ def main(model: str, email: str, sends: int, at: float) -> None:
     from threads import actions
 
     user = User.objects.get(email=email)
+    connected = threading.Barrier(sends, lambda: print("connected", flush=True))
 
     def send(_: int) -> dict[str, Any] | None:
         connection.ensure_connection()
-        time.sleep(max(0.0, at - time.time()))
+        connected.wait()
+        while not go.exists():
+            time.sleep(0.005)
         try:
             actions.admit_turn(
                 user,
@@ -50,4 +56,4 @@ def main(model: str, email: str, sends: int, at: float) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), Path(sys.argv[4]))

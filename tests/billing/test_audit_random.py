@@ -7,14 +7,11 @@ import logging
 import os
 import random
 import selectors
-import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from django.conf import settings
 from django.db import connection
 from django.db.models import Sum
 
@@ -23,13 +20,13 @@ from accounts.models import User
 from billing import actions, audit
 from billing.models import Budget, LedgerEntry, Reservation
 from tests.billing.postings import RAISED_ONLY
+from tests.forked import Forked, Parent
 from tests.running import database_url
 
 POSTINGS = int(os.environ.get("POSTINGS", "3000"))
 PROCESSES = 4
 SHOCKS = 25  # a process killed or a connection cut so many times, whatever the number of postings
 SECONDS = 120 + POSTINGS / 20  # no bar: only that a test which hangs ends
-ROOT: Path = settings.BASE_DIR
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True), pytest.mark.timeout(SECONDS + 60)]
 
@@ -42,22 +39,24 @@ WHERE datname = current_database() AND application_name = 'postings' AND state <
 class Crowd:
     """The processes, their output, and the dice that end them."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, home: Path) -> None:
+        self.home = home
         self.dice = random.Random(seed)
         self.tally: Counter[str] = Counter()
         self.started = 0
         self.reading = selectors.DefaultSelector()
         url = database_url(str(connection.settings_dict["NAME"]))
         self.env = {**os.environ, "DATABASE_URL": url, "PGAPPNAME": "postings", "LOG_LEVEL": "CRITICAL"}
+        self.parent = Parent(self.env, home / "parent.log")
         self.processes = [self._start() for _ in range(PROCESSES)]
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self) -> tuple[Forked, int]:
+        """The process and what it prints into."""
         self.started += 1
-        command = [sys.executable, "-m", "tests.billing.postings", str(self.dice.randrange(10**9))]
-        process = subprocess.Popen(command, cwd=ROOT, env=self.env, stdout=subprocess.PIPE)
-        assert process.stdout
-        self.reading.register(process.stdout, selectors.EVENT_READ)
-        return process
+        os.mkfifo(pipe := self.home / f"process-{self.started}")
+        output = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        self.reading.register(output, selectors.EVENT_READ)
+        return self.parent.start(["-m", "tests.billing.postings", str(self.dice.randrange(10**9))], pipe), output
 
     def run(self, postings: int) -> None:
         """Until so many attempts were made, with shocks spread over them."""
@@ -76,24 +75,24 @@ class Crowd:
     def _shock(self) -> None:
         if self.dice.random() < 0.3:
             number = self.dice.randrange(PROCESSES)
-            self._end(self.processes[number])
+            self._end(*self.processes[number])
             self.processes[number] = self._start()
         else:
             with connection.cursor() as cursor:
                 cursor.execute(CUT_ONE)
 
-    def _end(self, process: subprocess.Popen[bytes]) -> None:
-        assert process.stdout
+    def _end(self, process: Forked, output: int) -> None:
         process.kill()
-        self.reading.unregister(process.stdout)
-        self.tally.update(process.stdout.read().decode())
         process.wait()
-        process.stdout.close()
+        self.reading.unregister(output)
+        with os.fdopen(output) as rest:
+            self.tally.update(rest.read())
 
     def stop(self) -> None:
-        for process in self.processes:
-            self._end(process)
+        for process, output in self.processes:
+            self._end(process, output)
         self.reading.close()
+        self.parent.close()
 
 
 def people() -> None:
@@ -120,9 +119,9 @@ def check_sums() -> None:
     assert LedgerEntry.objects.count() == LedgerEntry.objects.values("source").distinct().count()
 
 
-def test_whatever_breaks_off_lines_and_counters_agree_to_the_micro_dollar() -> None:
+def test_whatever_breaks_off_lines_and_counters_agree_to_the_micro_dollar(tmp_path: Path) -> None:
     people()
-    crowd = Crowd(seed=4)
+    crowd = Crowd(4, tmp_path)
     try:
         crowd.run(POSTINGS)
     finally:

@@ -1,10 +1,8 @@
 """A balance for exactly ten answers and two hundred sends at once, from four processes."""
 
 import json
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -12,7 +10,7 @@ from django.db.models import Sum
 
 from accounts.models import User
 from billing.models import Budget, LedgerEntry, Reservation
-from tests.stack import ROOT, Stack, until
+from tests.stack import Stack, until
 from threads.models import CatalogModel, Turn
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -49,17 +47,18 @@ def newcomer(opened: bool) -> User:
 
 
 @pytest.mark.parametrize("opened", [True, False], ids=["budget there", "very first sends"])
-def test_no_more_is_admitted_than_there_is_money_for(bank: Stack, dear: str, opened: bool) -> None:
+def test_no_more_is_admitted_than_there_is_money_for(bank: Stack, dear: str, opened: bool, tmp_path: Path) -> None:
     user = newcomer(opened)
     asked_before = bank.provider_stats()["requests"]
-    command = [sys.executable, "-m", "tests.billing.sender", dear, user.email, str(SENDS), str(time.time() + 8)]
-    env = bank.env | {"NEW_USER_BUDGET_USD": str(USD), "DJANGO_SETTINGS_MODULE": "chatai.settings"}
-    senders = [subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(PROCESSES)]
+    command, go = ["-m", "tests.billing.sender", dear, user.email, str(SENDS)], tmp_path / "go"
+    logs = [tmp_path / f"sender-{number}" for number in range(PROCESSES)]
+    senders = [bank.fork([*command, str(go)], log, NEW_USER_BUDGET_USD=str(USD)) for log in logs]
+    until(lambda: all(log.read_text() for log in logs), 60, "all have a connection for each of their sends")
+    go.touch()
     reports = []
-    for sender in senders:
-        said, complaint = sender.communicate(timeout=120)
-        assert sender.returncode == 0, complaint[-3000:].decode()
-        reports.append(json.loads(said))
+    for sender, log in zip(senders, logs, strict=True):
+        assert sender.wait(120) == 0, log.read_text()[-3000:]
+        reports.append(json.loads(log.read_text().splitlines()[-1]))
 
     assert sum(report["admitted"] for report in reports) == CALLS
     refused = [facts for report in reports for facts in report["refused"]]

@@ -27,29 +27,30 @@ SECRET = "whsec_stack"
 THEMES = [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def fake() -> Iterator[FakeStripe]:
     with FakeStripe() as running:
         yield running
 
 
-@pytest.fixture
-def shop(world: World, fake: FakeStripe) -> Iterator[Stack]:
+@pytest.fixture(scope="module")
+def shop(stack: Stack, fake: FakeStripe) -> Iterator[Stack]:
     """A `web` process beside the others that takes payments. The fake sends its events there."""
     plans = f"Monthly credit:{fake.price('Monthly credit', 2000)}:25"
     keys = {"STRIPE_API_BASE": fake.url, "STRIPE_SECRET_KEY": fake.secret_key, "STRIPE_WEBHOOK_SECRET": SECRET, "BILLING_PLANS": plans}
-    stack = Stack("stripe", database_url(STACK_DATABASE), settings.REDIS_URL, **keys)
-    fake.deliveries.endpoints.append((f"{stack.url}/billing/webhook", SECRET))
+    shop = Stack("stripe", database_url(STACK_DATABASE), settings.REDIS_URL, **keys)
+    shop.imported = ["chatai.urls"]
+    fake.deliveries.endpoints.append((f"{shop.url}/billing/webhook", SECRET))
     try:
-        stack.start("web")
-        stack.wait_ready()
-        yield stack
+        shop.start("web")
+        shop.wait_ready()
+        yield shop
     finally:
-        stack.stop()
+        shop.stop()
 
 
 @pytest.fixture
-def browser(shop: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
+def browser(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # Playwright keeps a loop in this thread; nothing here runs inside it
     SCREENS.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
@@ -134,11 +135,13 @@ def test_a_new_user_adds_money_and_takes_a_plan(world: World, shop: Stack, fake:
     assert refused == []
 
 
-def test_a_browser_goes_to_no_other_checkout(world: World, shop: Stack, fake: FakeStripe, browser: Browser) -> None:
+def test_a_browser_goes_to_no_other_checkout(
+    world: World, shop: Stack, fake: FakeStripe, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The policy that lets forms lead to Stripe is there for a reason: Chromium holds redirects after a form against it."""
     page, refused = visit(browser, shop)
     sign_up(page, world, f"wary-{shop.port}@example.com")
-    fake.books.url = fake.url.replace("127.0.0.1", "localhost")  # another origin, with the same pages
+    monkeypatch.setattr(fake.books, "url", fake.url.replace("127.0.0.1", "localhost"))  # another origin, with the same pages
     page.goto("/billing/")
     page.get_by_role("button", name="Add $5.00").click()
     until(lambda: page.evaluate("1") and any("form-action" in said for said in refused), 20, "the browser complains")

@@ -18,9 +18,12 @@ from django.conf import settings
 
 from chatai.lib.env import read_file
 from chatai.lib.supervisor import MARK
+from tests.services import copy_seed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
+# The process that embeds is there, and does not load the model on this machine, which takes eight seconds of processor.
+NO_MODEL = {"EMBEDDING_BASE_URL": "http://127.0.0.1:1/v1", "EMBEDDING_MODEL": "toy"}
 MANAGE = [sys.executable, str(settings.BASE_DIR / "manage.py")]
 
 
@@ -135,6 +138,7 @@ def test_it_heals_from_every_death_and_leaves_nothing_behind(up: Callable[..., U
         ("postgres", "postgres was ended by SIGKILL"),
     ):
         victim = one.pid(name)
+        assert victim, "0 would be everybody"
         os.kill(victim, signal.SIGKILL)
         one.until(lambda: message in one.text, 5)  # noqa: B023
         took = one.until(one.ready, 45)
@@ -151,9 +155,11 @@ def test_it_heals_from_every_death_and_leaves_nothing_behind(up: Callable[..., U
 
 
 def test_the_next_start_finds_its_data_and_secrets_and_clears_what_a_kill_left(
-    up: Callable[..., Up], capsys: pytest.CaptureFixture[str]
+    up: Callable[..., Up], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    one = up()
+    (tmp_path / "data").mkdir(mode=0o700)
+    copy_seed(tmp_path / "data")  # what the very first start makes is tried above
+    one = up(**NO_MODEL)
     one.until(lambda: one.line in one.text, 90)
     assert (one.data / "env").stat().st_mode & 0o777 == 0o600
     secrets = read_file(one.data / "env")
@@ -165,7 +171,7 @@ def test_the_next_start_finds_its_data_and_secrets_and_clears_what_a_kill_left(
     orphans = one.everything()
     assert len(orphans) >= 5
 
-    two = up()
+    two = up(**NO_MODEL)
     took = two.until(lambda: two.line in two.text, 60)
     assert re.search(r"^Ended \d+ processes that an earlier start left behind\.$", two.text, re.MULTILINE)
     assert [process for process in orphans if process.is_running()] == []

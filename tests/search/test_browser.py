@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from celery import Celery
 from django.conf import settings
 from django.utils import timezone
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
@@ -17,7 +19,7 @@ from accounts.models import User
 from search import choice, embedding, generations, vectors
 from tests.running import World
 from tests.search.talk import conversation, indexed, say
-from tests.stack import ARTIFACTS, until
+from tests.stack import ARTIFACTS, Stack, until
 from threads.models import Thread, Turn
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -47,24 +49,29 @@ def owner(world: World) -> User:
     return world.person("owner")
 
 
+@pytest.fixture(scope="module")
+def embedder(stack: Stack) -> Iterator[Stack]:
+    """A stack in which somebody embeds, from when it is started; to load the model takes eight seconds of processor."""
+    yield stack
+    if stack.runs("embed"):
+        stack.kill("embed")
+
+
 @pytest.fixture
-def meaning(world: World, owner: User) -> Iterator[None]:
+def meaning(world: World, embedder: Stack, owner: User) -> None:
     """Somebody embeds; what will be asked was asked before, as a busy machine takes longer than a person is kept waiting."""
     generations.ensure()
-    world.stack.start("embed")
-    try:
-        until(lambda: vectors.somebody_embeds(generations.models()), 90, "the model is loaded")
-        until(lambda: vectors.of_query(owner, choice.configured(), ASKED), 30, "the query's vector is remembered")
-        yield
-    finally:
-        world.stack.kill("embed")
+    embedder.start("embed")
+    until(lambda: vectors.somebody_embeds(generations.models()), 90, "the model is loaded")
+    until(lambda: vectors.of_query(owner, choice.configured(), ASKED), 30, "the query's vector is remembered")
 
 
 def embedded() -> None:
-    """All that was said, by words and by meaning."""
+    """All that was said, by words and by meaning; asked for as the worker does every few seconds."""
     indexed()
-    while embedding.embed_due(choice.configured()):
-        pass
+    with closing(Celery(broker=settings.REDIS_URL)) as worker:
+        worker.send_task("search.embed_due", queue="embed")
+        until(lambda: not embedding.is_due(), 60, "all is embedded")
 
 
 def tab(world: World, browser: Browser, user: User, **options: object) -> Page:
@@ -185,7 +192,10 @@ def test_a_hit_far_back_in_a_long_conversation_opens_there(world: World, browser
     assert in_view(found), "drawn anew"
 
 
-def test_while_nobody_embeds_words_answer_and_the_palette_says_so(world: World, browser: Browser, owner: User) -> None:
+def test_while_nobody_embeds_words_answer_and_the_palette_says_so(world: World, embedder: Stack, browser: Browser, owner: User) -> None:
+    if embedder.runs("embed"):
+        embedder.kill("embed")
+    until(lambda: not vectors.somebody_embeds(generations.models()), 60, "nobody is known to embed")
     conversation(owner, (NGINX, "I see."), title="Server")
     indexed()
     page = tab(world, browser, owner, viewport={"width": 390, "height": 844}, color_scheme="dark", has_touch=True, is_mobile=True)

@@ -6,7 +6,6 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 import redis
 from django.conf import settings
@@ -16,7 +15,7 @@ from accounts.models import User
 from chatai.lib import embedded
 from search import checking
 from search.models import Passage
-from tests.running import database_url, working_in
+from tests.running import database_url, fresh_database, working_in
 from tests.search.endpoint import running
 from tests.search.talk import conversation
 from tests.stack import Stack, until
@@ -37,7 +36,7 @@ class Workers(Stack):
         self.server = embedded.redis_server(home)
         self.broker = embedded.start(self.server, home / "redis.log")
         away = {"EMBEDDING_BASE_URL": embeddings, "EMBEDDING_MODEL": "toy", "DATA_DIR": str(home / "data")}
-        super().__init__("search", database_url(DATABASE), self.server.url, **away)
+        super().__init__("search", fresh_database(DATABASE), self.server.url, **away)
 
     def wipe(self) -> None:
         with redis.Redis.from_url(self.server.url) as connection:
@@ -50,14 +49,10 @@ class Workers(Stack):
 
 @pytest.fixture
 def workers(tmp_path: Path, django_db_blocker: DjangoDbBlocker) -> Iterator[Workers]:
-    with psycopg.connect(database_url("postgres"), autocommit=True) as server:
-        server.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
-        server.execute(f"CREATE DATABASE {DATABASE}")
     (tmp_path / "data").mkdir()
     with running() as endpoint:
         made = Workers(tmp_path, endpoint.url)
         try:
-            made.migrate()
             with django_db_blocker.unblock(), working_in(database_url(DATABASE)):
                 yield made
         finally:

@@ -1,9 +1,12 @@
 """The adapters against the scripted provider, for the tests of this folder."""
 
+import functools
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import patch
 
 from bench.provider import Server, start
 from threads.blocks import Event, Partial
@@ -70,13 +73,18 @@ async def told(provider: Provider, request: Request) -> AsyncIterator[Event]:
                 yield event
 
 
+# Each client reads two hundred certificates (35 ms of processor), and the provider of the tests speaks plain HTTP.
+_certificates = functools.cache(ssl.create_default_context)
+
+
 async def bench_for(vendor: str, keys: list[str]) -> AsyncIterator[Bench]:
     server = await start()
     make: dict[str, Callable[[], Provider]] = {
         "anthropic": lambda: AnthropicProvider(keys, server.base_url),
         "openai": lambda: OpenAIProvider(keys, f"{server.base_url}/v1", Vendor("OpenAI", "OPENAI_API_KEY")),
     }
-    provider = make[vendor]()
+    with patch("ssl.create_default_context", _certificates):
+        provider = make[vendor]()
     yield Bench(server, provider, vendor)
     await provider.close()
     await server.close()

@@ -2,6 +2,7 @@
 
 import random
 import shutil
+import subprocess
 import tempfile
 import time
 import uuid
@@ -16,6 +17,7 @@ from pytest_django import DjangoDbBlocker
 from chatai.lib import embedded
 from tests.page import Page
 from tests.running import World, words, working_in
+from tests.services import copy_seed, migrate
 from tests.stack import Stack, until
 from threads.blocks import text_of
 from threads.models import Message, Turn
@@ -31,11 +33,13 @@ class Doomed(Stack):
     """A stack with PostgreSQL and Redis of its own, so that these can be killed too."""
 
     def __init__(self, home: Path) -> None:
-        self.home = home
+        migrated = copy_seed(home)
         self.servers = {"postgres": embedded.postgres(home), "redis": embedded.redis_server(home)}
         super().__init__("kills", self.servers["postgres"].url, self.servers["redis"].url, LEASE_SECONDS="3")
         for name in self.servers:
             self.start(name)
+        if not migrated:
+            migrate(self.servers["postgres"].url)
 
     def start(self, *names: str, **env: str) -> None:
         for name in names:
@@ -55,6 +59,7 @@ class Doomed(Stack):
         servers = {name: self.processes.pop(name) for name in self.servers if name in self.processes}
         super().stop()
         for name, process in servers.items():
+            assert isinstance(process, subprocess.Popen)
             embedded.stop(self.servers[name], process)
 
 
@@ -63,7 +68,6 @@ def doomed() -> Iterator[Doomed]:
     home = Path(tempfile.mkdtemp(prefix="chatai-kills-"))
     stack = Doomed(home)
     try:
-        stack.migrate()
         stack.start("provider", "web", "replies")
         stack.wait_ready()
         yield stack
