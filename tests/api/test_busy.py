@@ -95,7 +95,9 @@ def test_a_turn_is_stopped_by_its_route(admin: Caller) -> None:
         next(event for event in stream if event.name == "content_block_delta")  # before it is begun it is stopped at once
         turn_id = stream.headers["x-qlaud-turn-id"]
         path = f"/v1/threads/{thread_id}/turns/{turn_id}/stop"
-        assert admin.post(path).json == {"id": turn_id, "object": "turn", "status": "stopping"}
+        answer = admin.post(path).json
+        assert answer.pop("status") in ("stopping", "stopped"), "it may be over before it is looked at for the answer"
+        assert answer == {"id": turn_id, "object": "turn"}
         assert list(stream)[-1].data["incomplete"] is True
     assert admin.post(path).json["status"] == "stopped"
 
