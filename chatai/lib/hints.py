@@ -30,7 +30,7 @@ _pending: dict[tuple[str, str], set[str]] = defaultdict(set)
 _sender: asyncio.Task[None] | None = None
 
 SEND_TIMEOUT = 1.0  # seconds
-GAP, MOST_AHEAD = 0.020, 5  # seconds between two messages where there are many, and how many may go before that counts
+GAP, MOST_AHEAD = 0.010, 5  # seconds between two messages where there are many, and how many may go before that counts
 
 _due = 0.0  # when the next message would be sent if there had always been a gap
 

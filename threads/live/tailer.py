@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 LOOK_EVERY = 0.25  # seconds, for events of running turns
 LOOK_AROUND_EVERY = 1.0  # for threads and turns that changed
-GAP_PER_TURN, LONGEST_GAP = 0.0008, 0.060  # seconds between looks: with many turns, fewer looks that find more
+GAP_PER_TURN, LONGEST_GAP = 0.0005, 0.040  # seconds between looks: with many turns, fewer looks that find more
 LONGEST_STEP = 0.020  # of drawing for pages, before requests have their turn
 CHECK_EVERY = 30.0  # for sessions that ended
 SLACK = timedelta(seconds=10)  # a row can be committed this much later than the time it carries
