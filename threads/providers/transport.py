@@ -20,13 +20,14 @@ class AioTransport(httpx2.AsyncBaseTransport):
     """One pool of connections, on the loop that uses it first. Proxies are those of the environment, as with the SDKs' own clients."""
 
     def __init__(self, connect_timeout: float) -> None:
+        self.certificates = httpx2.create_ssl_context()  # those of the SDKs' own clients: not every Python finds the system's
         self.timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout)
         self.session: aiohttp.ClientSession | None = None
         self.proxies: dict[str, str | None] = {}  # by host
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if self.session is None:
-            connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS)
+            connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, ssl=self.certificates)
             self.session = aiohttp.ClientSession(
                 connector=connector, timeout=self.timeout, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
             )
