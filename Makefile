@@ -1,6 +1,6 @@
 # The whole developer interface. Each target installs what it needs, once per change of the pins.
-# The system's own where it can be used: distributions build it with profile-guided optimisation, and pyenv does not unless it is told
-# to, which costs a third more processor time for everything. `make PYTHON=python3.13 …` takes another one.
+# The system's own where it can be used: distributions build it with optimisations, and pyenv does not unless it is told to (see
+# docs/operations.md). `make PYTHON=python3.13 …` takes another one.
 PYTHON ?= $(shell for python in /usr/bin/python3 python3; do \
 	$$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && exit; done; echo python3)
 PY := .venv/bin/python
