@@ -16,7 +16,9 @@ from servestatic import ServeStaticASGI  # noqa: E402
 
 from chatai.handler import ThreadedHandler  # noqa: E402
 from chatai.lib import garbage  # noqa: E402
+from chatai.middleware import accepted  # noqa: E402
 from threads.routing import websocket_application  # noqa: E402
+from threads.send_door import SendDoor  # noqa: E402
 
 
 def _uncoloured(value: object, color: str = "", bold: bool = False) -> object:
@@ -32,7 +34,7 @@ vars(autobahn.websocket.protocol).update(hltype=_uncoloured, hlval=_uncoloured)
 get_resolver().url_patterns  # noqa: B018 - imports every view now, which takes a second, not while somebody waits for the first page
 
 application = ServeStaticASGI(
-    ProtocolTypeRouter({"http": ThreadedHandler(), "websocket": websocket_application}),
+    ProtocolTypeRouter({"http": SendDoor(ThreadedHandler(), accepted), "websocket": websocket_application}),
     root=settings.STATIC_ROOT,
     prefix=settings.STATIC_URL,
 )

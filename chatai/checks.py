@@ -46,7 +46,7 @@ def _everywhere() -> Iterator[CheckMessage]:
     if engine != "django.db.backends.postgresql":
         yield Error(f"The database is {engine}.", hint="DATABASE_URL must be postgresql://…", id="chatai.E001")
     if settings.CHANNEL_LAYERS["default"]["BACKEND"] == MEMORY_LAYER:
-        hint = "Processes cannot hear each other through it: use channels_redis."
+        hint = "Processes cannot hear each other through it: leave CHANNEL_LAYERS as it is."
         yield Error("The channel layer lives in one process's memory.", hint=hint, id="chatai.E002")
     if bool(settings.ADMIN_EMAIL) != bool(settings.ADMIN_PASSWORD):
         yield Error("ADMIN_EMAIL and ADMIN_PASSWORD go together, and only one is set.", id="chatai.E003")

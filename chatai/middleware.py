@@ -3,8 +3,9 @@
 from collections.abc import Callable
 
 from django.conf import settings
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.middleware.security import SecurityMiddleware
 
 POLICY = "; ".join(
     (
@@ -37,3 +38,16 @@ class SecurityHeaders:
         response.headers.setdefault("X-Frame-Options", "DENY")
         response.headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=()")
         return response
+
+
+def _empty(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(status=204)
+
+
+_security = SecurityMiddleware(_empty)
+_dressed = SecurityHeaders(lambda request: _security.process_response(request, _empty(request)))
+
+
+def accepted(request: HttpRequest) -> HttpResponseBase:
+    """The answer to what needs no other, for who goes past the middlewares."""
+    return _dressed(request)

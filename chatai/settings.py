@@ -118,10 +118,8 @@ DATABASES: dict[str, Any] = {
 }
 # Statements that ask for it are prepared by the server; without a threshold none ever would be, with a low one all of Django's.
 DATABASES["default"]["OPTIONS"] = {**DATABASES["default"].get("OPTIONS", {}), "prepare_threshold": 1_000_000_000}
-# Whoever sends has a limit of their own (see chatai/lib/hints.py); the client's would cost a task for every command.
-LAYER_HOST: dict[str, Any] = {"address": REDIS_URL or "redis://127.0.0.1:6379", "socket_timeout": None}
 CHANNEL_LAYERS: dict[str, Any] = {
-    "default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [LAYER_HOST]}},
+    "default": {"BACKEND": "chatai.lib.layer.Layer", "CONFIG": {"address": REDIS_URL or "redis://127.0.0.1:6379"}},
 }
 CACHES: dict[str, Any] = {"default": {"BACKEND": "chatai.lib.cache.OutlivingCache", "LOCATION": REDIS_URL or "redis://127.0.0.1:6379"}}
 WEB_THREADS = env.integer("WEB_THREADS", 6, minimum=1)

@@ -38,7 +38,7 @@ IMPORTED = (
     "celery.worker.autoscale",
     "celery.worker.consumer",
     "channels.routing",
-    "channels_redis.core",
+    "chatai.lib.layer",
     "chatai.handler",
     "chatai.urls",
     "kombu.transport.redis",

@@ -11,7 +11,10 @@ import msgspec
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Q
+from psycopg import AsyncConnection, AsyncRawCursor
+from psycopg.rows import tuple_row
 
+from accounts.signed_in import STILL_SIGNED_IN
 from billing.actions import open_missing
 from billing.estimate import admit_values
 from billing.gates import Grant
@@ -29,6 +32,7 @@ from threads.tool_options import tools_bytes
 
 if TYPE_CHECKING:
     from accounts.models import ApiKey, User
+    from accounts.signed_in import Known
     from threads.providers.base import ModelInfo
 
 TITLE_WORDS = 60  # characters of the first message that stand in for a title
@@ -49,10 +53,11 @@ class Admission:
 # unless everything is, so that the statement needs no transaction around it, and the budgets that all sends of an account share stay
 # locked for no longer than PostgreSQL takes. What is read in it without a lock may be older than the thread's lock: hence a function
 # for the turn to follow and those that wait; a repetition that was not seen yet is found by the unique request id.
+MINE = "id = %(thread)s AND user_id = %(user)s AND deleted_at IS NULL"
 ADMIT = f"""
 WITH thread AS MATERIALIZED (
     SELECT id, turn_count + 1 AS number, coalesce(%(key)s, key_id) AS key_id, active_turn_id FROM threads_thread
-    WHERE id = %(thread)s AND user_id = %(user)s AND deleted_at IS NULL AND (%(only_key)s::uuid IS NULL OR key_id = %(only_key)s)
+    WHERE {MINE} AND (%(only_key)s::uuid IS NULL OR key_id = %(only_key)s)
     FOR NO KEY UPDATE
 ), standing AS MATERIALIZED (
     SELECT s.tip, s.queued FROM thread CROSS JOIN LATERAL threads_standing(thread.id) s
@@ -85,6 +90,7 @@ WITH thread AS MATERIALIZED (
 SELECT (SELECT number FROM thread), (SELECT count(*) FROM turn), (SELECT active_turn_id FROM thread), (SELECT queued FROM standing), {GRANT}
 """
 _admitting = Statement(ADMIT)
+_admitting_known = Statement(ADMIT.replace(MINE, f"{MINE} AND {STILL_SIGNED_IN}"))
 
 
 class Outcome(NamedTuple):
@@ -95,6 +101,11 @@ class Outcome(NamedTuple):
     busy_with: UUID | None  # the turn that runs
     queued: int
     grant: Grant
+
+    @property
+    def position(self) -> int:
+        """Turns of the thread that come before it."""
+        return self.queued + (self.busy_with is not None)
 
 
 def admit_turn(
@@ -129,11 +140,42 @@ def admit_turn(
         return _replay(thread_id, outcome, values)
     if on_busy == "interrupt" and (outcome.busy_with is not None or outcome.queued):
         stopping.stop_first(user, thread_id, before=outcome.number)
+    _announce(outcome, thread_id)
+    created = create and outcome.number == 1
+    return Admission(values["turn"], thread_id, replayed=False, thread_created=created, position=outcome.position)
+
+
+async def admit_known(
+    connection: AsyncConnection[Any],
+    known: Known,
+    thread_id: UUID,
+    *,
+    content: str,
+    model: str,
+    request_id: str,
+    options: dict[str, Any],
+) -> bool:
+    """`admit_turn` on the event loop, by the same statement, for a send that needs nothing else; False where it was not stored.
+
+    The statement itself makes sure that `known` is still signed in, so that no session has to be read before. Whoever gets False asks
+    `admit_turn`, which says why. Raises Refused too.
+    """
+    values = _values(known.person, thread_id, content, model, request_id, None, options) | known.parameters
+    if await load.queue_is_full_for(connection):
+        return False
+    async with AsyncRawCursor(connection, row_factory=tuple_row) as cursor:
+        await cursor.execute(_admitting_known.text, _admitting_known.arguments(values), prepare=True)
+        (row,) = await cursor.fetchall()
+    outcome = _outcome(*row)
+    if outcome.stored:
+        _announce(outcome, thread_id)
+    return bool(outcome.stored)
+
+
+def _announce(outcome: Outcome, thread_id: UUID) -> None:
     hints.announce("replies", "work")
-    position = outcome.queued + (outcome.busy_with is not None)
-    if position:  # else the next thing to see is that it runs, and whoever claims it says so
+    if outcome.position:  # else the next thing to see is that it runs, and whoever claims it says so
         hints.announce("live", "threads", thread_id)
-    return Admission(values["turn"], thread_id, replayed=False, thread_created=create and outcome.number == 1, position=position)
 
 
 def _stored(user: User, values: dict[str, Any], create: bool, instead_of: UUID | None) -> Outcome:
@@ -152,7 +194,10 @@ def _stored(user: User, values: dict[str, Any], create: bool, instead_of: UUID |
 
 
 def _admit(values: dict[str, Any]) -> Outcome:
-    number, stored, busy_with, queued, *grant = _admitting.row(values)
+    return _outcome(*_admitting.row(values))
+
+
+def _outcome(number: int | None, stored: int, busy_with: UUID | None, queued: int, *grant: Any) -> Outcome:
     return Outcome(number, stored, busy_with, queued, Grant(*grant))
 
 

@@ -13,7 +13,6 @@ from collections import defaultdict
 from collections.abc import AsyncIterator
 from typing import Literal
 
-from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 from redis.exceptions import RedisError
 
@@ -45,7 +44,7 @@ def announce(group: Group, kind: Kind, *ids: object) -> None:
     """Tell `group` that something of `kind` happened to `ids`. From the loop, from a thread, or from a plain process."""
     names = {str(one) for one in ids}
     if _loop is None or _loop.is_closed():
-        async_to_sync(_send)(group, [(kind, list(names))])
+        _send_now(group, [(kind, list(names))])
         return
     try:
         inside = asyncio.get_running_loop() is _loop
@@ -87,6 +86,14 @@ async def _send(group: str, said: list[tuple[str, list[str]]]) -> None:
             await get_channel_layer().group_send(group, {"type": "hint", "said": said})
     except Exception as error:  # whatever Redis is up to, waiting processes poll
         logger.warning("hint %s/%s not sent: %s", group, "+".join(kind for kind, _ in said), type(error).__name__)
+
+
+def _send_now(group: str, said: list[tuple[str, list[str]]]) -> None:
+    """From a process without a loop, such as a worker's."""
+    try:
+        get_channel_layer().send_now(group, {"type": "hint", "said": said})
+    except (OSError, RedisError) as error:
+        logger.warning("hint %s not sent: %s", group, type(error).__name__)
 
 
 async def listen(group: Group) -> AsyncIterator[tuple[str, list[str]]]:

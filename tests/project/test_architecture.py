@@ -21,7 +21,14 @@ CLIENT_HOMES = ("chatai/lib/http.py", "threads/providers/")
 SOCKETS = {"anyio", "ftplib", "imaplib", "poplib", "smtplib", "socket", "ssl"}
 CONNECTS = {"create_connection", "open_connection", "open_unix_connection", "sock_connect", "start_tls"}
 # The guard itself; services of this machine; the name of this machine.
-SOCKET_HOMES = ("chatai/lib/egress.py", "chatai/lib/http.py", "chatai/lib/embedded.py", "chatai/management/", "threads/replies/runner.py")
+SOCKET_HOMES = (
+    "chatai/lib/egress.py",
+    "chatai/lib/http.py",
+    "chatai/lib/embedded.py",
+    "chatai/lib/layer.py",
+    "chatai/management/",
+    "threads/replies/runner.py",
+)
 # Clients that are not `fetch`: each connects by what it has from the guard.
 GUARDED = {"tools/mcp_session.py": "GuardedTransport", "tools/smtp.py": "addresses"}
 DOORS = ("views.py", "api.py", "consumers.py", "sse.py", "webhooks.py")
