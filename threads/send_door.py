@@ -8,6 +8,7 @@ so does now and then a message for which this process has to read something anew
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from io import BytesIO
@@ -16,9 +17,10 @@ from uuid import UUID
 
 import psycopg
 from django.conf import settings
-from django.core.exceptions import DisallowedHost, SynchronousOnlyOperation
+from django.core.exceptions import BadRequest, SuspiciousOperation, SynchronousOnlyOperation
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse
+from django.http.multipartparser import MultiPartParserError
 from django.http.response import HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
 from django.middleware.security import SecurityMiddleware
@@ -34,6 +36,8 @@ from threads.providers import catalog
 from threads.refusals import Refused
 from threads.tool_options import FROM_A_PAGE
 
+logger = logging.getLogger(__name__)
+
 Scope = dict[str, Any]
 Message = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -44,7 +48,18 @@ ADDRESS = re.compile(r"/c/([0-9a-f-]{36})/send")
 CONNECTIONS = 4  # at most; kept for as long as they are used
 PATIENCE = 1.0  # seconds for a connection, before the long way waits for one
 MOST_KNOWN = 1000  # people
-DATABASE_AWAY = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
+# Refusals, nonsense, a database that is away, and what this process would have to read anew.
+EXPECTED = (
+    Refused,
+    BadRequest,
+    SuspiciousOperation,
+    MultiPartParserError,
+    SynchronousOnlyOperation,
+    ValueError,
+    LookupError,
+    psycopg.Error,
+    PoolTimeout,
+)
 
 
 class _Token(CsrfViewMiddleware):
@@ -82,6 +97,15 @@ class SendDoor:
         await self.otherwise(scope, _again(first, receive), send)
 
     async def _took_in(self, request: ASGIRequest, thread: str) -> bool:
+        try:
+            return await self._admitted(request, thread)
+        except EXPECTED:
+            return False
+        except Exception:  # the long way fails as well, or does it: the message is not lost, but somebody should read this
+            logger.exception("a message took the long way")
+            return False
+
+    async def _admitted(self, request: ASGIRequest, thread: str) -> bool:
         if not (wants_fragment(request) and self._is_ours(request)):
             return False
         form = SendForm(request.POST, label_suffix="")
@@ -90,22 +114,19 @@ class SendDoor:
             return False
         sent = form.cleaned_data
         hints.bind_loop()
-        try:
-            async with (await self._open()).connection() as connection:
-                known = self.known.pop(key, None) or await known_by(connection, key)
-                if known is None:
-                    return False
-                stored = await admit_known(
-                    connection,
-                    known,
-                    UUID(thread),
-                    content=sent["text"],
-                    model=sent["model"] or catalog.default_model(),
-                    request_id=str(sent["request_id"]),
-                    options=dict(FROM_A_PAGE),
-                )
-        except (Refused, ValueError, SynchronousOnlyOperation, *DATABASE_AWAY):
-            return False
+        async with (await self._open()).connection() as connection:
+            known = self.known.pop(key, None) or await known_by(connection, key)
+            if known is None:
+                return False
+            stored = await admit_known(
+                connection,
+                known,
+                UUID(thread),
+                content=sent["text"],
+                model=sent["model"] or catalog.default_model(),
+                request_id=str(sent["request_id"]),
+                options=dict(FROM_A_PAGE),
+            )
         if stored:  # else whatever was known may be so no longer
             self.known[key] = known
             if len(self.known) > MOST_KNOWN:
@@ -114,10 +135,7 @@ class SendDoor:
 
     def _is_ours(self, request: ASGIRequest) -> bool:
         """Whether Django's own checks let it through: the scheme, the host, and the form's token and origin."""
-        try:
-            request.get_host()
-        except DisallowedHost:
-            return False
+        request.get_host()  # raises DisallowedHost
         self.token.process_request(request)
         refused = self.security.process_request(request) or self.token.process_view(request, _empty, (), {})
         return refused is None

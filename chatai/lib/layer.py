@@ -20,7 +20,9 @@ import msgspec
 import redis
 from channels.layers import BaseChannelLayer
 from redis.asyncio import Connection, ConnectionPool
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +68,8 @@ class Layer(BaseChannelLayer):  # type: ignore[misc]  # channels comes without t
     def send_now(self, group: str, message: Message) -> None:
         """As `group_send`, from a process without a loop."""
         if self.plain is None:
-            self.plain = redis.Redis.from_url(self.address, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT)
+            once = Retry(NoBackoff(), 1)
+            self.plain = redis.Redis.from_url(self.address, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT, retry=once)
         self.plain.publish(self._name(group), _encode(message))
 
     async def close(self) -> None:
@@ -101,6 +104,7 @@ class Lines:
         )
         self.speaking: Connection | None = None
         self.in_use = asyncio.Lock()
+        self.joining = asyncio.Lock()
         self.hearing: Connection | None = None
         self.reader: asyncio.Task[None] | None = None
         self.channels: defaultdict[str, set[str]] = defaultdict(set)  # by Redis channel
@@ -121,11 +125,16 @@ class Lines:
 
     async def listen(self, name: str, channel: str) -> None:
         self.channels[name].add(channel)
-        if self.hearing is None:
-            self.hearing = await self._subscribed()
-            self.reader = asyncio.create_task(self._read())
-        else:
-            await self.hearing.send_command("SUBSCRIBE", name)
+        try:
+            async with self.joining:
+                if self.reader is None:
+                    self.hearing = await self._subscribed()
+                    self.reader = asyncio.create_task(self._read())
+                elif self.hearing is not None:  # else the reader is about to subscribe to all of them
+                    await self.hearing.send_command("SUBSCRIBE", name)
+        except BaseException:  # whoever tries again does so with another channel
+            self.channels[name].discard(channel)
+            raise
 
     async def close(self) -> None:
         if self.reader is not None:

@@ -107,6 +107,16 @@ async def test_it_comes_back_with_redis(tmp_path: Path, monkeypatch: pytest.Monk
         await asyncio.to_thread(embedded.stop, server, process)
 
 
+async def test_whoever_joins_in_vain_leaves_nothing_behind() -> None:
+    nowhere = Layer("redis://127.0.0.1:1")
+    for _ in range(3):
+        with pytest.raises((redis.RedisError, OSError)):
+            await joined(nowhere, "live")
+    (lines,) = nowhere.lines.values()
+    assert not any(lines.channels.values())
+    await nowhere.close()
+
+
 async def test_a_send_that_was_given_up_takes_no_answer_of_the_next(two: tuple[Layer, Layer], monkeypatch: pytest.MonkeyPatch) -> None:
     here, there = two
     channel = await joined(there, "live")

@@ -191,12 +191,21 @@ WRONG: dict[str, Callable[[Person], dict[str, Any]]] = {
     "another method": lambda p: {"method": "PUT"},
     "below a prefix": lambda p: {"root_path": "/chat"},
     "a body in pieces": lambda p: {"chunks": 3},
+    "a thousand fields": lambda p: {"body": urlencode(form(p) | {f"f{number}": "" for number in range(1001)}).encode()},
+    "another character set": lambda p: {"content_type": "application/x-www-form-urlencoded; charset=utf-16"},
+    "a form that is cut": lambda p: {"content_type": "multipart/form-data; boundary=x", "body": b"--x\r\nContent-Disposition: f"},
+    "a form without a border": lambda p: {"content_type": "multipart/form-data", "body": b"--x"},
+    "no form": lambda p: {"content_type": "application/json", "body": b"{}"},
+    "NUL in the session": lambda p: {"cookie": f"sessionid=a\0b; csrftoken={p['csrf']}"},
 }
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-async def test_everything_else_goes_the_long_way_whole(door: SendDoor, person: Person, announced: Announced, wrong: str) -> None:
+async def test_everything_else_goes_the_long_way_whole(
+    door: SendDoor, person: Person, announced: Announced, wrong: str, caplog: pytest.LogCaptureFixture
+) -> None:
     visit = await Visit(person, **WRONG[wrong](person)).through(door)
+    assert "took the long way" not in caplog.text  # that is for faults
     assert visit.long_way == visit.body
     assert (visit.sent, announced, await turns()) == ([], [], [])
 
@@ -292,6 +301,15 @@ async def test_a_database_that_is_away_is_for_the_long_way(door: SendDoor, perso
     monkeypatch.setattr(send_door, "known_by", away)
     visit = await Visit(person).through(door)
     assert visit.long_way == visit.body
+
+
+async def test_a_fault_of_the_door_is_logged_and_loses_nothing(
+    door: SendDoor, person: Person, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(send_door, "known_by", None)
+    visit = await Visit(person).through(door)
+    assert visit.long_way == visit.body
+    assert "took the long way" in caplog.text
 
 
 async def test_connections_that_broke_are_replaced(door: SendDoor, person: Person) -> None:
