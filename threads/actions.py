@@ -13,7 +13,7 @@ from billing.actions import erase_end_user
 from chatai.lib import hints
 from chatai.lib.ids import uuid7
 from threads import branches, stopping, tool_options
-from threads.admission import Admission, OnBusy, admit_turn
+from threads.admission import Admission, OnBusy, admit_known, admit_turn
 from threads.blocks import Block, clean, clean_text, dump_json
 from threads.branches import switch
 from threads.models import Message, Thread, Turn
@@ -24,7 +24,7 @@ from tools import credentials
 if TYPE_CHECKING:
     from accounts.models import ApiKey, User
 
-__all__ = ["Admission", "OnBusy", "Refused", "admit_turn", "stop_turn", "switch", "withdraw"]
+__all__ = ["Admission", "OnBusy", "Refused", "admit_known", "admit_turn", "stop_turn", "switch", "withdraw"]
 
 
 def create_thread(

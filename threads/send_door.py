@@ -30,10 +30,9 @@ from accounts.signed_in import Known, known_by
 from chatai.lib import hints
 from chatai.lib.postgres import conninfo
 from threads.access import wants_fragment
-from threads.admission import admit_known
+from threads.actions import Refused, admit_known
 from threads.forms import SendForm
 from threads.providers import catalog
-from threads.refusals import Refused
 from threads.tool_options import FROM_A_PAGE
 
 logger = logging.getLogger(__name__)

@@ -1,8 +1,8 @@
 """The channel layer over Redis (CHANNEL_LAYERS): groups by PUBLISH and SUBSCRIBE, one connection for each direction.
 
 Whoever announces a hint is waited for by a person, so a message leaves with the first step of `group_send`: no pool is asked, no
-connection tried out. Measured with pauses between the messages: 0.44 ms from one process to the next and 70 µs of processor time,
-where channels_redis takes 0.65 ms and 170 µs.
+connection tried out. Measured with pauses between the messages, two such connections by themselves: 0.44 ms for a message and 70 µs of
+processor time; through channels_redis it was 0.65 ms and 170 µs.
 """
 
 from __future__ import annotations
