@@ -27,11 +27,14 @@ LONGEST_PAUSE = 3600  # seconds between two tries
 MARGIN_TOKENS = 16  # that a model adds to each text
 
 # The newest first: what was just said is searched for sooner than what a new model goes through for the second time.
+# Picked once, whatever the plan: as a subquery of IN it may run again for each row, and each time it would skip what the last one locked.
 LEASED = f"""
-UPDATE search_passage SET due_at = now() + interval '{LEASE}', tries = least(tries + 1, 1000) WHERE id IN (
+WITH picked AS MATERIALIZED (
     SELECT p.id FROM search_passage p JOIN search_generation g ON g.id = p.generation_id AND g.model = %s AND g.state <> 'retired'
-    WHERE p.due_at <= now() ORDER BY p.due_at DESC LIMIT %s FOR UPDATE OF p SKIP LOCKED)
-RETURNING id, user_id, key_id, thread_id, end_user_id, text, tries
+    WHERE p.due_at <= now() ORDER BY p.due_at DESC LIMIT %s FOR UPDATE OF p SKIP LOCKED
+)
+UPDATE search_passage p SET due_at = now() + interval '{LEASE}', tries = least(p.tries + 1, 1000) FROM picked WHERE p.id = picked.id
+RETURNING p.id, p.user_id, p.key_id, p.thread_id, p.end_user_id, p.text, p.tries
 """
 STORE = """
 UPDATE search_passage p SET vector = given.vector::halfvec, due_at = NULL

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from accounts.models import User
 from billing import audit
@@ -49,6 +50,15 @@ def test_an_endpoint_is_asked_in_batches_with_its_key(owner: User, endpoint: End
     assert [len(body["input"]) for body in endpoint.asked] == [32, 8]
     assert endpoint.keys == {"Bearer sk-embed"}
     assert {body["model"] for body in endpoint.asked} == {"toy"}
+
+
+def test_no_more_is_taken_at_once_than_asked_for_whatever_the_plan(owner: User, endpoint: Endpoint) -> None:
+    conversation(owner, *((f"Question {number}", f"Answer {number}") for number in range(20)))
+    indexed()
+    with connection.cursor() as cursor:
+        for way in ("hashjoin", "mergejoin", "hashagg", "material", "sort", "indexscan"):
+            cursor.execute(f"SET LOCAL enable_{way} = off")
+    assert [embedding.embed_due(choice.configured(), 15) for _ in range(4)] == [15, 15, 10, 0]
 
 
 def test_its_vectors_are_put_into_order_and_made_of_length_one(endpoint: Endpoint) -> None:
