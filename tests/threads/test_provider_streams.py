@@ -227,7 +227,7 @@ async def test_a_hundred_streams_at_once_do_not_mix(bench: Bench) -> None:
 async def test_connections_are_used_again(bench: Bench) -> None:
     for _ in range(5):
         await bench.ask("[[tokens=1]]")
-    connector = bench.provider.http._transport.session.connector  # type: ignore[attr-defined]
+    connector = bench.provider.posts.session.connector  # type: ignore[attr-defined]
     assert sum(len(pool) for pool in connector._conns.values()) == 1
 
 

@@ -1,5 +1,5 @@
-"""Chat completions at OpenAI and at every server that speaks them (Ollama, vLLM, OpenRouter …), through the official SDK:
-its client, keys and transport; the stream is read as raw lines (see `anthropic.py`)."""
+"""Chat completions at OpenAI and at every server that speaks them (Ollama, vLLM, OpenRouter …), as the official SDK asks
+them (see `transport.py`); the stream is read as raw lines (see `anthropic.py`)."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx2
 import msgspec
 from django.conf import settings
-from openai import APIConnectionError, APIStatusError, APITimeoutError, AsyncOpenAI, AsyncStream
+from openai import AsyncOpenAI
 
 from threads.blocks import Event
 from threads.providers.base import Request
@@ -19,7 +19,7 @@ from threads.providers.failures import Vendor
 from threads.providers.history import ToolNames
 from threads.providers.openai_history import translate
 from threads.providers.openai_reader import Reader
-from threads.providers.transport import client
+from threads.providers.transport import Made, Posts, Refused, Unreachable, made_by
 from threads.providers.wire import Keys, Payloads, read_all, with_retries
 
 OPTIONS = ("temperature", "top_p", "seed", "presence_penalty", "frequency_penalty", "response_format", "reasoning_effort", "service_tier")
@@ -36,9 +36,10 @@ class OpenAIProvider:
 
     def __init__(self, keys: list[str], base_url: str, vendor: Vendor) -> None:
         self.vendor = vendor
-        self.http = client(settings.PROVIDER_CONNECT_TIMEOUT)
-        self.clients = [AsyncOpenAI(api_key=key, base_url=base_url, max_retries=0, timeout=None, http_client=self.http) for key in keys]
+        self.posts = Posts(settings.PROVIDER_CONNECT_TIMEOUT)
+        self.base_url = base_url
         self.keys = Keys(keys)
+        self.made: dict[int, Made] = {}  # what is sent with each of them
         self.newer = f".{urlsplit(base_url).hostname}".endswith(NEWER_HOSTS)
         self.unknown: dict[str, set[str]] = {}  # by upstream model: parameters that the server has refused
 
@@ -48,15 +49,15 @@ class OpenAIProvider:
             body = request_body(request, names)
         except (AttributeError, KeyError, TypeError) as error:
             raise self.vendor.error("invalid", request.model, f"history that cannot be translated: {error!r}") from error
-        return with_retries(lambda key: self._attempt(self.clients[key], request, names, body), self.keys)
+        return with_retries(lambda key: self._attempt(key, request, names, body), self.keys)
 
     async def close(self) -> None:
-        await self.http.aclose()
+        await self.posts.close()
 
-    async def _attempt(self, client: AsyncOpenAI, request: Request, names: ToolNames, body: dict[str, Any]) -> AsyncGenerator[list[Event]]:
+    async def _attempt(self, key: int, request: Request, names: ToolNames, body: dict[str, Any]) -> AsyncGenerator[list[Event]]:
         model = request.model
         try:
-            response = await self._open(client, body)
+            response = await self._open(key, body)
             payloads = Payloads(response, settings.PROVIDER_FIRST_TOKEN_TIMEOUT)
             try:
                 reader = Reader(self.vendor, request, names)
@@ -82,44 +83,33 @@ class OpenAIProvider:
             finally:
                 payloads.close()
                 await response.aclose()
-        except APIStatusError as error:
-            raise self.vendor.refusal(model, error.status_code, error.response.headers, error.body) from error
-        except (APITimeoutError, httpx2.ConnectTimeout) as error:
+        except Refused as error:
+            raise self.vendor.refusal(model, error.status, error.headers, error.body) from error
+        except Unreachable as error:
+            raise self.vendor.error("connection", model, str(error)) from error
+        except httpx2.ConnectTimeout as error:
             raise self.vendor.error("connection", model, "connecting took too long") from error
         except TimeoutError as error:
             raise self.vendor.error("timeout", model, "no byte within the time limit") from error
-        except APIConnectionError as error:
-            raise self.vendor.error("connection", model, type(error.__cause__ or error).__name__) from error
         except httpx2.HTTPError as error:
             raise self.vendor.error("cut", model, type(error).__name__) from error
         except (msgspec.MsgspecError, ValueError) as error:
             raise self.vendor.error("malformed", model, type(error).__name__) from error
 
-    async def _open(self, client: AsyncOpenAI, body: dict[str, Any]) -> httpx2.Response:
+    async def _open(self, key: int, body: dict[str, Any]) -> httpx2.Response:
         """The response whose stream begins. A parameter that the server refuses by name is left out, now and from then on."""
+        if key not in self.made:
+            self.made[key] = await made_by(AsyncOpenAI, "/chat/completions", api_key=self.keys.keys[key], base_url=self.base_url)
         refused = self.unknown.setdefault(body["model"], set())
         while True:
             try:
-                return await self._post(client, msgspec.json.encode(spelled(body, self.newer, refused)))
-            except APIStatusError as error:
+                async with asyncio.timeout(settings.PROVIDER_FIRST_TOKEN_TIMEOUT):
+                    return await self.posts.send(self.made[key], msgspec.json.encode(spelled(body, self.newer, refused)))
+            except Refused as error:
                 name = refused_parameter(error, body, self.newer)
                 if name is None or name in refused:
                     raise
                 refused.add(name)
-
-    async def _post(self, client: AsyncOpenAI, body: bytes) -> httpx2.Response:
-        async with asyncio.timeout(settings.PROVIDER_FIRST_TOKEN_TIMEOUT):
-            # Bytes, because the SDK would walk the whole history: 15 ms of CPU for 30 messages.
-            answer: object = await client.post(
-                "/chat/completions",
-                cast_to=httpx2.Response,
-                content=body,
-                options={"headers": {"content-type": "application/json"}},
-                stream=True,
-                stream_cls=AsyncStream[httpx2.Response],
-            )
-        assert isinstance(answer, httpx2.Response)  # `cast_to` goes before `stream_cls`
-        return answer
 
 
 def request_body(request: Request, names: ToolNames) -> dict[str, Any]:
@@ -158,10 +148,10 @@ def spelled(body: dict[str, Any], newer: bool, refused: set[str]) -> dict[str, A
     return out
 
 
-def refused_parameter(error: APIStatusError, body: dict[str, Any], newer: bool) -> str | None:
+def refused_parameter(error: Refused, body: dict[str, Any], newer: bool) -> str | None:
     """The name of a parameter that this server or model does not know, if it is one we can do without or spell otherwise."""
     text = json.dumps(error.body)
-    if error.status_code not in (400, 422) or not UNSUPPORTED.search(text):
+    if error.status not in (400, 422) or not UNSUPPORTED.search(text):
         return None
     sent = spelled(body, newer, set())
     return next((name for name in ("stream_options", "max_completion_tokens", "max_tokens") if name in sent and name in text), None)
