@@ -1,7 +1,7 @@
 """Wake-ups between processes, over the channel layer. A hint may be lost: whoever waits for one also polls.
 
-`announce` never blocks and never raises: what it is told is merged and sent by one task per process, so a Redis that is
-gone costs delay and nothing else.
+`announce` never blocks and never raises. What it is told leaves at once; where there is much, or Redis has gone, it is merged and
+sent by one task per process.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
-from typing import Literal
+from typing import Any, Literal
 
 from channels.layers import get_channel_layer
 from redis.exceptions import RedisError
@@ -21,8 +21,9 @@ logger = logging.getLogger(__name__)
 Group = Literal["replies", "live"]
 # To "live": `events` of turns; `turns` that started or ended, as "thread/turn"; anything in `threads`; only the `rows` that lists of
 # threads are made of; `sessions` that ended.
-# To "replies": `work` is queued; turns to `stop`; turns that `resume` after a wait; turns for which `answers` have come.
-Kind = Literal["work", "stop", "resume", "answers", "events", "turns", "threads", "rows", "sessions"]
+# To "replies": `work` is queued; turns that were `given` to one of them, as "name/turn"; turns to `stop`; turns that `resume` after a
+# wait; turns for which `answers` have come.
+Kind = Literal["work", "given", "stop", "resume", "answers", "events", "turns", "threads", "rows", "sessions"]
 
 _loop: asyncio.AbstractEventLoop | None = None
 _pending: dict[tuple[str, str], set[str]] = defaultdict(set)
@@ -51,39 +52,47 @@ def announce(group: Group, kind: Kind, *ids: object) -> None:
     except RuntimeError:
         inside = False
     if inside:
-        _merge(group, kind, names)
+        _tell(group, kind, names)
     else:
-        _loop.call_soon_threadsafe(_merge, group, kind, names)
+        _loop.call_soon_threadsafe(_tell, group, kind, names)
 
 
-def _merge(group: str, kind: str, names: set[str]) -> None:
-    global _sender
+def _tell(group: Group, kind: Kind, names: set[str]) -> None:
+    global _due, _sender
+    if not _pending and (due := _next()) <= time.monotonic() and get_channel_layer().speak(group, _hint([(kind, list(names))])):
+        _due = due
+        return
     _pending[group, kind] |= names
     if _sender is None or _sender.done():
         _sender = asyncio.get_running_loop().create_task(_send_pending())
 
 
 async def _send_pending() -> None:
+    global _due
     while _pending:
-        await _pause()
+        _due = _next()
+        await asyncio.sleep(_due - time.monotonic())
         group = next(iter(_pending))[0]  # who was told first may be waited for: the work goes out before the news of it
         said = [(kind, list(_pending.pop((group, kind)))) for whom, kind in list(_pending) if whom == group]
         await _send(group, said)
 
 
-async def _pause() -> None:
-    """Whoever listens takes what one message says at once: many small ones cost it and us more, and tell nothing sooner."""
-    global _due
-    now = time.monotonic()
-    _due = max(_due, now - GAP * MOST_AHEAD) + GAP
-    if _due > now:
-        await asyncio.sleep(_due - now)
+def _next() -> float:
+    """When the next message may leave.
+
+    Whoever listens takes what one message says at once: many small ones cost it and us more, and tell nothing sooner.
+    """
+    return max(_due, time.monotonic() - GAP * MOST_AHEAD) + GAP
+
+
+def _hint(said: list[tuple[str, list[str]]]) -> dict[str, Any]:
+    return {"type": "hint", "said": said}
 
 
 async def _send(group: str, said: list[tuple[str, list[str]]]) -> None:
     try:
         async with asyncio.timeout(SEND_TIMEOUT):
-            await get_channel_layer().group_send(group, {"type": "hint", "said": said})
+            await get_channel_layer().group_send(group, _hint(said))
     except Exception as error:  # whatever Redis is up to, waiting processes poll
         logger.warning("hint %s/%s not sent: %s", group, "+".join(kind for kind, _ in said), type(error).__name__)
 
@@ -91,7 +100,7 @@ async def _send(group: str, said: list[tuple[str, list[str]]]) -> None:
 def _send_now(group: str, said: list[tuple[str, list[str]]]) -> None:
     """From a process without a loop, such as a worker's."""
     try:
-        get_channel_layer().send_now(group, {"type": "hint", "said": said})
+        get_channel_layer().send_now(group, _hint(said))
     except (OSError, RedisError) as error:
         logger.warning("hint %s not sent: %s", group, type(error).__name__)
 
