@@ -15,10 +15,11 @@ from django.contrib.sessions.backends.db import SessionStore as DatabaseSessions
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 from django.utils.functional import SimpleLazyObject
-from psycopg import AsyncConnection
 
 from accounts.models import User
 from chatai.lib import prepared
+from chatai.lib.link import Link
+from chatai.lib.prepared import Statement
 
 FIELDS = [field.attname for field in User._meta.concrete_fields]
 # The list of a person's sessions names the owner of each; who it is, the signed session itself must say.
@@ -27,6 +28,7 @@ SELECT s.session_data, {", ".join(f"u.{field.column}" for field in User._meta.co
 LEFT JOIN usersessions_usersession l ON l.session_key = s.session_key LEFT JOIN accounts_user u ON u.id = l.user_id AND u.is_active
 WHERE s.session_key = %s AND s.expire_date > now()
 """
+_SESSION = Statement(SESSION.replace("%s", "%(key)s"))
 
 
 class SessionStore(DatabaseSessions):
@@ -96,15 +98,15 @@ STILL_SIGNED_IN = """EXISTS (
 )"""
 
 
-async def known_by(connection: AsyncConnection[Any], session_key: str) -> Known | None:
+async def known_by(link: Link, session_key: str) -> Known | None:
     """Who is signed in by that session, read on the event loop; None where `who` has to look closer, or there is nobody."""
-    row = await (await connection.execute(SESSION, [session_key], prepare=True)).fetchone()
-    if row is None:
+    rows = await link.rows(_SESSION, {"key": session_key})
+    if not rows:
         return None
     session = SessionStore(session_key)
-    values = session.found(row)
+    values = session.found(rows[0])
     owner = session.owner if values.get(SESSION_KEY) else None
-    return Known(owner, session_key, row[0]) if owner is not None and _is_genuine(values, owner) else None
+    return Known(owner, session_key, rows[0][0]) if owner is not None and _is_genuine(values, owner) else None
 
 
 def _is_genuine(session: SessionBase | Mapping[str, Any], owner: User) -> bool:

@@ -1,6 +1,7 @@
 """The running product for tests of conversations: one stack for the whole session, in a database of its own."""
 
 import contextlib
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +28,7 @@ from tests.page import Browser, Page
 from tests.services import SEED, migrate
 from tests.stack import Stack, until
 from threads.blocks import IterationStart, Partial, load_event
-from threads.models import Message, Thread, Turn, TurnEvent
+from threads.models import Message, Runner, Thread, Turn, TurnEvent
 
 STACK_DATABASE = "test_chatai_stack"
 
@@ -89,6 +90,12 @@ def stack() -> Iterator[Stack]:
         yield running
     finally:
         running.stop()
+
+
+def put_to_sleep(stack: Stack, name: str = "replies") -> None:
+    """The process stops where it is, and is given no turns any more: as if it had been missed for some seconds."""
+    stack.tell(name, signal.SIGSTOP)
+    Runner.objects.filter(name__contains=f":{stack.processes[name].pid}:").update(takes=False)
 
 
 @dataclass

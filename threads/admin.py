@@ -234,9 +234,9 @@ class CatalogModelAdmin(BaseAdmin):
 
 @admin.register(Runner)
 class RunnerAdmin(ReadOnlyAdmin):
-    list_display = ("name", "started_at", "seen", "live_turns", "capacity", "draining")
+    list_display = ("name", "started_at", "seen", "live_turns", "capacity", "takes", "draining")
     ordering = ("-seen_at", "-pk")
-    fields = ("name", "started_at", "seen", "live_turns", "capacity", "draining", "running")
+    fields = ("name", "started_at", "seen", "live_turns", "capacity", "takes", "draining", "running")
     readonly_fields = ("seen", "running")
 
     @admin.display(description="last seen")

@@ -11,8 +11,6 @@ import msgspec
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Q
-from psycopg import AsyncConnection, AsyncRawCursor
-from psycopg.rows import tuple_row
 
 from accounts.signed_in import STILL_SIGNED_IN
 from billing.actions import open_missing
@@ -28,14 +26,18 @@ from threads.models import Thread, Turn
 from threads.providers.base import most_output
 from threads.providers.catalog import is_offered, model_info
 from threads.refusals import Refused, missing, unpaid
+from threads.starting import GIVEN_SECONDS, current_ring
 from threads.tool_options import tools_bytes
 
 if TYPE_CHECKING:
     from accounts.models import ApiKey, User
     from accounts.signed_in import Known
+    from chatai.lib.link import Link
     from threads.providers.base import ModelInfo
 
 TITLE_WORDS = 60  # characters of the first message that stand in for a title
+
+RUNNER_SEEN = "2500 milliseconds"  # ago, at most: a process that beat since then is taken to be alive
 
 OnBusy = Literal["queue", "reject", "interrupt"]
 
@@ -56,7 +58,7 @@ class Admission:
 MINE = "id = %(thread)s AND user_id = %(user)s AND deleted_at IS NULL"
 ADMIT = f"""
 WITH thread AS MATERIALIZED (
-    SELECT id, turn_count + 1 AS number, coalesce(%(key)s, key_id) AS key_id, active_turn_id FROM threads_thread
+    SELECT id, turn_count + 1 AS number, coalesce(%(key)s, key_id) AS key_id, active_turn_id, last_seq FROM threads_thread
     WHERE {MINE} AND (%(only_key)s::uuid IS NULL OR key_id = %(only_key)s)
     FOR NO KEY UPDATE
 ), standing AS MATERIALIZED (
@@ -66,28 +68,41 @@ WITH thread AS MATERIALIZED (
     FROM thread, standing
     WHERE NOT (%(only_idle)s AND (active_turn_id IS NOT NULL OR standing.queued > 0))
         AND NOT EXISTS (SELECT 1 FROM threads_turn t WHERE t.thread_id = thread.id AND t.request_id = %(request)s)
+), runner AS MATERIALIZED (
+    SELECT r.name FROM thread, standing, threads_runner r
+    WHERE thread.active_turn_id IS NULL AND standing.queued = 0 AND r.takes AND r.seen_at > now() - interval '{RUNNER_SEEN}'
+    ORDER BY random() LIMIT 1
 ), {ADMIT_GATES}, turn AS (
     INSERT INTO threads_turn (id, thread_id, key_id, number, parent_id, on_path, request_id, request_digest, model, options, price,
-        status, epoch, attempts, runner, error_kind, error_message, usage, cost_micros, created_at, changed_at)
+        status, epoch, attempts, runner, ring, lease_until, first_seq, started_at,
+        error_kind, error_message, usage, cost_micros, created_at, changed_at)
     SELECT wanted.id, thread_id, wanted.key_id, number, parent_id, true, %(request)s, %(digest)s, %(model)s, %(options)s, %(price)s,
-        'queued', 0, 0, '', '', '', '{{}}', 0, now(), now()
-    FROM wanted, bill WHERE bill.micros IS NOT NULL
+        start.status, start.claims, start.claims, start.runner, start.ring, start.lease_until, start.first_seq, start.started_at,
+        '', '', '{{}}', 0, now(), now()
+    FROM wanted, bill, (
+        SELECT 'running', 1, name, %(ring)s::smallint, now() + interval '{GIVEN_SECONDS} seconds', thread.last_seq + 1, now()
+        FROM runner, thread
+        UNION ALL SELECT 'queued', 0, '', NULL, NULL, NULL, NULL WHERE NOT EXISTS (SELECT 1 FROM runner)
+    ) AS start(status, claims, runner, ring, lease_until, first_seq, started_at)
+    WHERE bill.micros IS NOT NULL
     ON CONFLICT (thread_id, request_id) DO NOTHING
-    RETURNING id, thread_id, number
+    RETURNING id, thread_id, number, runner, first_seq
 ), granted AS (SELECT bill.* FROM bill, turn), {ADMIT_HOLD}, messages AS (
-    INSERT INTO threads_message (id, thread_id, turn_id, on_path, role, content, status, model, stop_reason, cost_micros, created_at)
-    SELECT m.id, turn.thread_id, turn.id, true, m.role, m.content, m.status, m.model, '', 0, now()
+    INSERT INTO threads_message (id, thread_id, turn_id, seq, on_path, role, content, status, model, stop_reason, cost_micros, created_at)
+    SELECT m.id, turn.thread_id, turn.id, turn.first_seq + m.place, true, m.role, m.content, m.status, m.model, '', 0, now()
     FROM turn, (VALUES
-        (%(question)s::uuid, 'user', %(content)s::jsonb, 'complete', ''),
-        (%(answer)s::uuid, 'assistant', '[]'::jsonb, 'streaming', %(model)s)
-    ) AS m(id, role, content, status, model)
+        (%(question)s::uuid, 0, 'user', %(content)s::jsonb, 'complete', ''),
+        (%(answer)s::uuid, 1, 'assistant', '[]'::jsonb, 'streaming', %(model)s)
+    ) AS m(id, place, role, content, status, model)
 ), touched AS (
     UPDATE threads_thread th SET
         turn_count = turn.number, model = %(model)s, last_active_at = now(), changed_at = now(), archived_at = NULL,
+        active_turn_id = CASE WHEN turn.runner = '' THEN th.active_turn_id ELSE turn.id END,
+        last_seq = coalesce(turn.first_seq + 1, th.last_seq),
         title = CASE WHEN title = '' AND title_source = 'words' THEN %(title)s ELSE title END
     FROM turn WHERE th.id = turn.thread_id
 )
-SELECT (SELECT number FROM thread), (SELECT count(*) FROM turn), (SELECT active_turn_id FROM thread), (SELECT queued FROM standing), {GRANT}
+SELECT (SELECT number FROM thread), (SELECT runner FROM turn), (SELECT active_turn_id FROM thread), (SELECT queued FROM standing), {GRANT}
 """
 _admitting = Statement(ADMIT)
 _admitting_known = Statement(ADMIT.replace(MINE, f"{MINE} AND {STILL_SIGNED_IN}"))
@@ -97,10 +112,14 @@ class Outcome(NamedTuple):
     """What ADMIT answered."""
 
     number: int | None  # of the turn; None: no such thread
-    stored: int
+    runner: str | None  # the process that the turn was given to, empty where it is queued; None: nothing was stored
     busy_with: UUID | None  # the turn that runs
     queued: int
     grant: Grant
+
+    @property
+    def stored(self) -> bool:
+        return self.runner is not None
 
     @property
     def position(self) -> int:
@@ -140,13 +159,13 @@ def admit_turn(
         return _replay(thread_id, outcome, values)
     if on_busy == "interrupt" and (outcome.busy_with is not None or outcome.queued):
         stopping.stop_first(user, thread_id, before=outcome.number)
-    _announce(outcome, thread_id)
+    _announce(outcome, thread_id, values["turn"])
     created = create and outcome.number == 1
     return Admission(values["turn"], thread_id, replayed=False, thread_created=created, position=outcome.position)
 
 
 async def admit_known(
-    connection: AsyncConnection[Any],
+    link: Link,
     known: Known,
     thread_id: UUID,
     *,
@@ -161,18 +180,20 @@ async def admit_known(
     `admit_turn`, which says why. Raises Refused too.
     """
     values = _values(known.person, thread_id, content, model, request_id, None, options) | known.parameters
-    if await load.queue_is_full_for(connection):
+    if await load.queue_is_full_for(link):
         return False
-    async with AsyncRawCursor(connection, row_factory=tuple_row) as cursor:
-        await cursor.execute(_admitting_known.text, _admitting_known.arguments(values), prepare=True)
-        (row,) = await cursor.fetchall()
+    (row,) = await link.rows(_admitting_known, values)
     outcome = _outcome(*row)
     if outcome.stored:
-        _announce(outcome, thread_id)
-    return bool(outcome.stored)
+        _announce(outcome, thread_id, values["turn"])
+    return outcome.stored
 
 
-def _announce(outcome: Outcome, thread_id: UUID) -> None:
+def _announce(outcome: Outcome, thread_id: UUID, turn_id: UUID) -> None:
+    if outcome.runner:
+        hints.announce("replies", "given", f"{outcome.runner}/{turn_id}")
+        hints.announce("live", "turns", f"{thread_id}/{turn_id}")
+        return
     hints.announce("replies", "work")
     if outcome.position:  # else the next thing to see is that it runs, and whoever claims it says so
         hints.announce("live", "threads", thread_id)
@@ -197,8 +218,8 @@ def _admit(values: dict[str, Any]) -> Outcome:
     return _outcome(*_admitting.row(values))
 
 
-def _outcome(number: int | None, stored: int, busy_with: UUID | None, queued: int, *grant: Any) -> Outcome:
-    return Outcome(number, stored, busy_with, queued, Grant(*grant))
+def _outcome(number: int | None, runner: str | None, busy_with: UUID | None, queued: int, *grant: Any) -> Outcome:
+    return Outcome(number, runner, busy_with, queued, Grant(*grant))
 
 
 def _values(
@@ -224,6 +245,7 @@ def _values(
         "only_key": key.pk if key and key.scope != "admin" else None,
         "only_idle": on_busy == "reject",
         "turn": uuid7(),
+        "ring": current_ring(),
         "question": uuid7(),
         "answer": uuid7(),
         "request": request_id,

@@ -11,7 +11,7 @@ from django.utils import timezone
 from threads.attachments import erase_of_threads
 from threads.models import Runner, Thread, Turn, TurnEvent
 from threads.removal import erase_turns
-from threads.replies.store import RINGS, current_ring
+from threads.starting import RINGS, current_ring
 from tools.rules import forget_chats
 
 PURGE_AFTER = timedelta(minutes=9)  # deleted rows are gone within ten minutes (contract, decision 13)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django import forms
+from django.http import QueryDict
+from django.utils.datastructures import MultiValueDict
 
 from threads.models import Message
 
@@ -33,3 +37,9 @@ class EditForm(AgainForm):
 
 class SendForm(EditForm):
     new = forms.BooleanField(required=False)
+
+
+def sent(data: QueryDict) -> dict[str, Any]:
+    """What a SendForm would find in it, without making one. Raises ValidationError."""
+    fields = SendForm.base_fields.items()
+    return {name: field.clean(field.widget.value_from_datadict(data, MultiValueDict(), name)) for name, field in fields}

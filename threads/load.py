@@ -1,16 +1,22 @@
 """Admission control: past the capacity a send is refused at once, so that running answers stay smooth."""
 
+from __future__ import annotations
+
 import time
-from typing import Any
+from typing import TYPE_CHECKING
 
 from django.conf import settings
-from psycopg import AsyncConnection
 
 from chatai.lib import prepared
+from chatai.lib.prepared import Statement
+
+if TYPE_CHECKING:
+    from chatai.lib.link import Link
 
 LOOK_EVERY = 1.0  # seconds between counts of the queue
 RETRY_AFTER = 5  # seconds
 QUEUED = "SELECT count(*) FROM (SELECT 1 FROM threads_turn WHERE status = 'queued' LIMIT %s) waiting"
+_QUEUED = Statement(QUEUED.replace("%s", "%(most)s"))
 
 _looked_at = 0.0
 _full = False
@@ -23,10 +29,10 @@ def queue_is_full() -> bool:
     return _full
 
 
-async def queue_is_full_for(connection: AsyncConnection[Any]) -> bool:
+async def queue_is_full_for(link: Link) -> bool:
     """The same on the event loop."""
     if _is_due():
-        _note(await (await connection.execute(QUEUED, [settings.MAX_QUEUED_TURNS], prepare=True)).fetchone())
+        _note((await link.rows(_QUEUED, {"most": settings.MAX_QUEUED_TURNS}))[0])
     return _full
 
 

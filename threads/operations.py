@@ -116,6 +116,7 @@ class Runner(models.Model):
     live_turns = models.IntegerField(default=0)
     capacity = models.IntegerField(default=0)
     draining = models.BooleanField(default=False)
+    takes = models.BooleanField(default=False, db_default=False, help_text="Turns may be given to it as they are admitted.")
 
     def __str__(self) -> str:
         return self.name

@@ -7,7 +7,6 @@ so does now and then a message for which this process has to read something anew
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -17,21 +16,21 @@ from uuid import UUID
 
 import psycopg
 from django.conf import settings
-from django.core.exceptions import BadRequest, SuspiciousOperation, SynchronousOnlyOperation
+from django.core.exceptions import BadRequest, SuspiciousOperation, SynchronousOnlyOperation, ValidationError
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse
 from django.http.multipartparser import MultiPartParserError
 from django.http.response import HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
 from django.middleware.security import SecurityMiddleware
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from accounts.signed_in import Known, known_by
 from chatai.lib import hints
+from chatai.lib.link import Links
 from chatai.lib.postgres import conninfo
+from threads import forms
 from threads.access import wants_fragment
 from threads.actions import Refused, admit_known
-from threads.forms import SendForm
 from threads.providers import catalog
 from threads.tool_options import FROM_A_PAGE
 
@@ -52,12 +51,13 @@ EXPECTED = (
     Refused,
     BadRequest,
     SuspiciousOperation,
+    ValidationError,
     MultiPartParserError,
     SynchronousOnlyOperation,
     ValueError,
     LookupError,
     psycopg.Error,
-    PoolTimeout,
+    TimeoutError,
 )
 
 
@@ -75,7 +75,7 @@ class SendDoor:
         self.otherwise = otherwise
         self.dress = dress  # gives the empty answer its headers
         self.token, self.security = _Token(_empty), SecurityMiddleware(_empty)
-        self.pool: AsyncConnectionPool[Any] | None = None
+        self.links: Links | None = None
         self.known: dict[str, Known] = {}  # by session, the one that sent last at the end
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,7 +87,6 @@ class SendDoor:
         if first["type"] == "http.request" and not first.get("more_body"):
             request = ASGIRequest(scope, BytesIO(first.get("body", b"")))
             if await self._took_in(request, found[1]):
-                await asyncio.sleep(0)  # the hint leaves first
                 response = self.dress(request)
                 headers = [(name.encode("ascii"), value.encode("latin1")) for name, value in response.items()]
                 await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
@@ -107,18 +106,19 @@ class SendDoor:
     async def _admitted(self, request: ASGIRequest, thread: str) -> bool:
         if not (wants_fragment(request) and self._is_ours(request)):
             return False
-        form = SendForm(request.POST, label_suffix="")
         key = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
-        if not key or not form.is_valid() or form.cleaned_data["new"]:
+        sent = forms.sent(request.POST)
+        if not key or sent["new"]:
             return False
-        sent = form.cleaned_data
         hints.bind_loop()
-        async with (await self._open()).connection() as connection:
-            known = self.known.pop(key, None) or await known_by(connection, key)
+        if self.links is None:
+            self.links = Links(conninfo("chatai-sends"), CONNECTIONS, PATIENCE)
+        async with self.links.one() as link:
+            known = self.known.pop(key, None) or await known_by(link, key)
             if known is None:
                 return False
             stored = await admit_known(
-                connection,
+                link,
                 known,
                 UUID(thread),
                 content=sent["text"],
@@ -138,15 +138,6 @@ class SendDoor:
         self.token.process_request(request)
         refused = self.security.process_request(request) or self.token.process_view(request, _empty, (), {})
         return refused is None
-
-    async def _open(self) -> AsyncConnectionPool[Any]:
-        if self.pool is None:
-            settings_of_each = {"autocommit": True}
-            self.pool = AsyncConnectionPool(
-                conninfo("chatai-sends"), min_size=1, max_size=CONNECTIONS, timeout=PATIENCE, open=False, kwargs=settings_of_each
-            )
-            await self.pool.open()
-        return self.pool
 
 
 def _again(first: Message, receive: Receive) -> Receive:

@@ -8,6 +8,7 @@ import pytest
 
 from accounts.models import ApiKey
 from tests.api.client import MODEL, Caller, text_of
+from tests.running import put_to_sleep
 from tests.stack import Stack, until
 from threads.models import Message, Turn
 
@@ -18,7 +19,7 @@ OPENAI = "gpt-5-4-mini"
 @pytest.fixture
 def nobody_answers(stack: Stack) -> Iterator[None]:
     """What is sent waits, until the test is over."""
-    stack.tell("replies", signal.SIGSTOP)
+    put_to_sleep(stack)
     yield
     stack.tell("replies", signal.SIGCONT)
 
@@ -124,7 +125,7 @@ def test_a_turn_that_nobody_has_begun_is_stopped_too(admin: Caller, database: No
 
 def test_a_message_may_take_the_place_of_one_that_nobody_has_begun(admin: Caller, stack: Stack, database: None) -> None:
     thread_id = admin.thread()
-    stack.tell("replies", signal.SIGSTOP)
+    put_to_sleep(stack)
     try:
         with ThreadPoolExecutor(2) as pool:
             first = pool.submit(admin.send, thread_id, "first")

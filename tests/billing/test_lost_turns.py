@@ -10,6 +10,7 @@ from psycopg_pool import AsyncConnectionPool
 from accounts.models import User
 from billing import audit
 from billing.models import Budget, LedgerEntry, Reservation
+from chatai.lib.link import Link
 from chatai.lib.postgres import conninfo
 from tests.threads.dialogue import ask
 from threads import actions
@@ -17,7 +18,7 @@ from threads.blocks import MessageDelta, MessageStart
 from threads.models import CatalogModel, Turn
 from threads.providers import catalog
 from threads.providers.base import ModelInfo, Request
-from threads.replies import store
+from threads.replies import claims, store
 from threads.replies.ending import finish_values
 from threads.replies.journal import Journal, Line
 from threads.replies.purse import Purse
@@ -50,15 +51,16 @@ def turn(owner: User, info: ModelInfo) -> Turn:
 class Process:
     """What one generating process does with the turn."""
 
-    def __init__(self, pool: AsyncConnectionPool[Any], claimed: store.Claimed) -> None:
+    def __init__(self, pool: AsyncConnectionPool[Any], claimed: claims.Claimed) -> None:
         self.pool = pool
         self.line = Line(claimed.id, claimed.ring, claimed.epoch)
         self.purse = Purse(claimed, Scribe(claimed, pool, cast(Journal, self), self.line))
 
     async def renew(self) -> None:
         """What its journal does."""
-        async with self.pool.connection() as one:
-            held = await store.renew(one, LEASE, {self.line.turn_id: self.line.epoch})
+        link = await Link.connect(conninfo("test"))
+        held = await store.renew(link, LEASE, {self.line.turn_id: self.line.epoch})
+        await link.close()
         self.line.epoch = held.get(self.line.turn_id, self.line.epoch)
 
     async def cover(self, info: ModelInfo, size: int) -> int:
@@ -89,7 +91,7 @@ def in_processes(work: Callable[[AsyncConnectionPool[Any]], Awaitable[None]]) ->
 
 async def claim(pool: AsyncConnectionPool[Any]) -> Process:
     async with pool.connection() as one:
-        (claimed,) = await store.claim(one, "first", LEASE, 1)
+        (claimed,) = await claims.claim(one, "first", LEASE, 1)
     return Process(pool, claimed)
 
 
@@ -100,7 +102,7 @@ async def lapse(pool: AsyncConnectionPool[Any]) -> None:
 
 async def take_over(pool: AsyncConnectionPool[Any]) -> Process:
     async with pool.connection() as one:
-        (claimed,) = await store.recover(one, "second", LEASE, 10, 1, [])
+        (claimed,) = await claims.recover(one, "second", LEASE, 10, 1, [])
     return Process(pool, claimed)
 
 

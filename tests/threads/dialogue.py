@@ -18,7 +18,7 @@ from threads.blocks import Block, Partial, text_of
 from threads.models import Message, Thread, Turn
 from threads.providers.base import Request
 from threads.providers.catalog import model_info
-from threads.replies import store
+from threads.replies import claims
 from threads.replies.context import Context
 
 Messages = list[dict[str, Any]]
@@ -34,7 +34,7 @@ def ask(user: User, thread: Thread | UUID, text: str | list[Block], **rest: Any)
 def begin(turn: Turn | UUID) -> Turn:
     """Claim it: it gets its sequence numbers."""
     with connection.cursor() as cursor:
-        cursor.execute(store.CLAIM, {"runner": "test", "lease": "60 seconds", "most": 10, "ring": 0})
+        cursor.execute(claims.CLAIM, {"runner": "test", "lease": "60 seconds", "most": 10, "ring": 0})
     turn = Turn.objects.get(pk=turn if isinstance(turn, UUID) else turn.pk)
     assert turn.status == "running"
     return turn
@@ -84,7 +84,7 @@ async def request_of(turn_id: UUID, task_model: Any = None) -> Request:
         return await Context(pool, task_model or nobody).request(claimed, info, Partial())
 
 
-async def _claimed(one: psycopg.AsyncConnection[Any], turn_id: UUID) -> store.Claimed:
-    statement = f"WITH held AS (SELECT * FROM threads_turn WHERE id = %(turn)s) SELECT {store.AGAIN.format(hold='billing_reservation')}"
-    (claimed,) = await store._held(one, statement, turn=turn_id)
+async def _claimed(one: psycopg.AsyncConnection[Any], turn_id: UUID) -> claims.Claimed:
+    statement = f"WITH held AS (SELECT * FROM threads_turn WHERE id = %(turn)s) SELECT {claims.AGAIN.format(hold='billing_reservation')}"
+    (claimed,) = await claims._held(one, statement, turn=turn_id)
     return claimed

@@ -19,7 +19,7 @@ from threads import actions, load
 from threads.actions import Refused, admit_turn
 from threads.models import CatalogModel, Message, Thread, Turn
 from threads.providers import catalog
-from threads.replies import store
+from threads.replies import claims
 
 pytestmark = pytest.mark.django_db
 
@@ -69,7 +69,7 @@ def begin(turn: Turn | UUID) -> Turn:
     """As the generating process starts it."""
     turn = Turn.objects.get(pk=turn if isinstance(turn, UUID) else turn.pk)
     with connection.cursor() as cursor:
-        cursor.execute(store.CLAIM, {"runner": "test", "lease": "15 seconds", "most": 10, "ring": 0})
+        cursor.execute(claims.CLAIM, {"runner": "test", "lease": "15 seconds", "most": 10, "ring": 0})
     turn.refresh_from_db()
     assert turn.status == "running"
     return turn

@@ -11,7 +11,7 @@ from chatai.lib import hints
 from tests.threads import histories
 from threads import actions, cleaning, tasks
 from threads.models import Message, Runner, Thread, Turn, TurnEvent
-from threads.replies.store import RINGS, current_ring
+from threads.starting import RINGS, current_ring
 
 
 @pytest.fixture(autouse=True)

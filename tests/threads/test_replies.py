@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from chatai.lib import hints
 from tests.page import Page
-from tests.running import World, words
+from tests.running import World, put_to_sleep, words
 from tests.stack import until
 from threads import actions
 from threads.blocks import text_of
@@ -169,7 +169,7 @@ def test_stop_at_any_moment_ends_the_turn_at_once(world: World) -> None:
 
 def test_stop_before_anybody_has_begun_ends_the_turn_on_every_page(world: World) -> None:
     page = world.page()
-    world.stack.tell("replies", signal.SIGSTOP)
+    put_to_sleep(world.stack)
     try:
         assert page.send("never mind", CLAUDE, new=True).status == 204
         page.open()
@@ -230,7 +230,7 @@ def test_a_turn_whose_model_left_the_catalogue_fails_with_a_sentence(world: Worl
         slug="short-lived", label="Short", provider="demo", upstream="x", context_window=1000, input_price=1, output_price=1
     )
     thread = actions.create_thread(user)
-    world.stack.tell("replies", signal.SIGSTOP)
+    put_to_sleep(world.stack)
     try:
         actions.admit_turn(user, thread.pk, content="Hello", model="short-lived", request_id="1")
         row.delete()

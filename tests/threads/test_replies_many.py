@@ -15,11 +15,11 @@ from django.utils import timezone
 from chatai.lib.ids import uuid7
 from tests.dom import parse
 from tests.page import Browser, Page
-from tests.running import STACK_DATABASE, World, database_url, words
+from tests.running import STACK_DATABASE, World, database_url, put_to_sleep, words
 from tests.stack import Stack, until
 from threads import actions
 from threads.blocks import BlockDelta, BlockStart, Event, MessageStart, TextDelta, dump_event, text_of
-from threads.models import Message, Thread, Turn, TurnEvent
+from threads.models import Message, Runner, Thread, Turn, TurnEvent
 
 CLAUDE, GPT = "claude-haiku-4-5", "gpt-5-4-mini"  # the first continues a partial answer, the second cannot
 
@@ -30,7 +30,7 @@ def second(world: World) -> Iterator[Stack]:
     stack = world.stack
     stack.start("replies-2", DRAIN_SECONDS="1")
     stack.wait_ready()
-    stack.tell("replies-2", signal.SIGSTOP)
+    put_to_sleep(stack, "replies-2")
     try:
         yield stack
     finally:
@@ -73,7 +73,7 @@ def test_a_stalled_process_writes_nothing_once_another_took_over(world: World, s
     watching = [page.open() for page in everyone]
     for page in [*continued, *ended]:
         page.until(lambda p: "w5" in p.answer())
-    second.tell("replies", signal.SIGSTOP)
+    put_to_sleep(second)
     second.tell("replies-2", signal.SIGCONT)
     running = Turn.objects.filter(thread__user=user, epoch=1, status="running")
     until(lambda: not running.exists(), 40, "every turn is taken over")
@@ -94,11 +94,25 @@ def test_a_stalled_process_writes_nothing_once_another_took_over(world: World, s
     assert (turn.status, text_of_answer(turn)) == ("done", words(20)), "nothing was shown, so it began anew"
 
 
+def test_what_was_given_to_a_process_that_has_just_stalled_is_answered_by_another(world: World, second: Stack) -> None:
+    second.tell("replies-2", signal.SIGCONT)
+    sleeper = f":{second.processes['replies-2'].pid}:"
+    until(lambda: Runner.objects.filter(name__contains=sleeper, takes=True).exists(), 10, "it is given turns again")
+    second.tell("replies-2", signal.SIGSTOP)
+    user = world.person()
+    pages = [asked(world.page(user), "[[tokens=5]]") for _ in range(12)]
+    lost = set(Turn.objects.filter(runner__contains=sleeper, thread__user=user).values_list("pk", flat=True))
+    assert lost
+    turns = world.settled(*(page.thread_id for page in pages), seconds=10)
+    assert [(turn.status, text_of_answer(turn)) for turn in turns] == [("done", words(5))] * 12
+    assert {turn.pk for turn in turns if turn.attempts > 1} == lost
+
+
 @pytest.mark.slow
 def test_a_process_that_stalled_without_being_missed_goes_on(world: World) -> None:
     page = asked(world.page(), "[[tokens=150 delay=30]]").open()
     page.until(lambda p: "w5" in p.answer())
-    world.stack.tell("replies", signal.SIGSTOP)
+    put_to_sleep(world.stack)
     lease = Turn.objects.get(thread_id=page.thread_id).lease_until
     assert lease
     until(lambda: timezone.now() > lease + timedelta(seconds=0.2), 10, "the lease runs out")
@@ -122,7 +136,7 @@ def test_a_lease_that_runs_out_under_a_living_process_is_taken_anew_by_it(world:
 
 def test_on_sigterm_short_answers_finish_long_ones_are_handed_over_and_nothing_is_lost(world: World, second: Stack) -> None:
     user = world.person()
-    second.tell("replies", signal.SIGSTOP)
+    put_to_sleep(second)
     second.tell("replies-2", signal.SIGCONT)
     short, long = asked(world.page(user), "[[tokens=20 delay=25]]"), asked(world.page(user), "[[tokens=200 delay=25]]")
     for page in (short, long):
@@ -190,7 +204,7 @@ def _left_behind(world: World, attempts: int, said: str) -> Turn:
 
 
 def test_without_redis_everything_works_a_little_later(world: World) -> None:
-    world.stack.tell("replies", signal.SIGSTOP)
+    put_to_sleep(world.stack)
     alone = Stack("no-redis", database_url(STACK_DATABASE), "redis://127.0.0.1:1", LEASE_SECONDS="4")
     alone.env |= {name: world.stack.env[name] for name in ("ANTHROPIC_BASE_URL", "OPENAI_BASE_URL")}
     try:
@@ -234,7 +248,7 @@ def test_the_statement_that_admits_and_the_one_that_claims_use_indexes_alone(wor
 def test_a_deleted_thread_with_queued_turns_is_never_claimed(world: World) -> None:
     user = world.person()
     thread = actions.create_thread(user)
-    world.stack.tell("replies", signal.SIGSTOP)
+    put_to_sleep(world.stack)
     try:
         actions.admit_turn(user, thread.pk, content="Hello", model="demo", request_id="1")
         actions.delete_thread(user, thread.pk)

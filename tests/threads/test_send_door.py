@@ -126,8 +126,8 @@ async def nobody(scope: Scope, receive: Any, send: Any) -> None:
 async def door() -> AsyncIterator[SendDoor]:
     door = SendDoor(nobody, accepted)
     yield door
-    if door.pool is not None:
-        await door.pool.close()
+    if door.links is not None:
+        await door.links.close()
     await sync_to_async(connections.close_all)()
 
 
@@ -140,8 +140,8 @@ async def whole(settings: Any) -> AsyncIterator[SendDoor]:
     yield door
     handler.threads.submit(connections.close_all).result()
     await sync_to_async(connections.close_all)()
-    if door.pool is not None:
-        await door.pool.close()
+    if door.links is not None:
+        await door.links.close()
 
 
 async def turns() -> list[Turn]:
@@ -314,9 +314,9 @@ async def test_a_fault_of_the_door_is_logged_and_loses_nothing(
 
 async def test_connections_that_broke_are_replaced(door: SendDoor, person: Person) -> None:
     assert (await Visit(person).through(door)).status == 204
-    assert door.pool is not None
-    async with door.pool.connection() as connection:
-        (pid,) = await (await connection.execute("SELECT pg_backend_pid()")).fetchone()
+    assert door.links is not None
+    async with door.links.one() as link:
+        pid = link.pgconn.backend_pid
     await sync_to_async(_end)(pid)
     statuses = []
     for _ in range(3):

@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-import psycopg
 from django.db.models import Model
 
+from chatai.lib.link import Link
 from chatai.lib.postgres import array
+from chatai.lib.prepared import Statement
 from threads.models import Approval, Compaction, Message, Thread, ToolCall, Turn
 from threads.outline import Kept
 
@@ -38,17 +39,17 @@ REASONED = fields(Message, " ".join((*MESSAGE, "stop_reason")))
 CALL = fields(ToolCall, "id turn_id parent_id tool_use_id name result error_kind blocks started_at finished_at")
 ASKED = fields(Approval, "id call_id kind state decision arguments question expires_at")
 
-THREADS_BY_ID = f"SELECT {columns('h', THREAD)} FROM threads_thread h WHERE h.id = ANY(%(ids)s::uuid[])"
-THREADS_SINCE = f"""
+THREADS_BY_ID = Statement(f"SELECT {columns('h', THREAD)} FROM threads_thread h WHERE h.id = ANY(%(ids)s::uuid[])")
+THREADS_SINCE = Statement(f"""
 SELECT {columns("h", THREAD)} FROM threads_thread h
 WHERE h.user_id = ANY(%(users)s::uuid[]) AND h.changed_at > %(since)s ORDER BY h.changed_at LIMIT %(most)s
-"""
-MARK_READ = f"""
+""")
+MARK_READ = Statement(f"""
 UPDATE threads_thread h SET read_seq = least(w.seq, h.last_seq), changed_at = now()
 FROM unnest(%(threads)s::uuid[], %(users)s::uuid[], %(seqs)s::int[]) AS w(thread_id, user_id, seq)
 WHERE h.id = w.thread_id AND h.user_id = w.user_id AND h.deleted_at IS NULL AND h.read_seq < least(w.seq, h.last_seq)
 RETURNING {columns("h", THREAD)}
-"""
+""")
 # A turn with its thread, its messages, its other versions, and the summary in force if that ends with it. Siblings share a parent;
 # the first turns of a thread have none.
 SEEN = f"""
@@ -73,13 +74,13 @@ SELECT {columns("t", TURN)}, {columns("h", THREAD)}, coalesce(c.label, t.model),
     SELECT json_object_agg(k.tool_use_id, json_build_array(k.status, k.error_kind, k.started_at, k.finished_at))
     FROM threads_toolcall k WHERE k.turn_id = t.id AND k.parent_id IS NULL
 ) END"""
-TURNS_BY_ID = f"""{SEEN}
+TURNS_BY_ID = Statement(f"""{SEEN}
 FROM threads_turn t JOIN threads_thread h ON h.id = t.thread_id LEFT JOIN threads_catalogmodel c ON c.slug = t.model
 WHERE t.id = ANY(%(ids)s::uuid[]) ORDER BY t.number
-"""
+""")
 # Queued turns are left out for a moment: most of them are started, and seen as running, within milliseconds. What such a turn
 # stands instead of leaves with the same frame in which it comes, so that a page is never without both.
-TURNS_SINCE = f"""{SEEN}
+TURNS_SINCE = Statement(f"""{SEEN}
 FROM unnest(%(threads)s::uuid[], %(sinces)s::timestamptz[]) AS w(thread_id, since)
 JOIN threads_turn t ON t.thread_id = w.thread_id AND t.changed_at > w.since JOIN threads_thread h ON h.id = t.thread_id
 LEFT JOIN unnest(%(known)s::uuid[], %(known_at)s::timestamptz[]) AS k(id, changed_at) ON k.id = t.id AND k.changed_at = t.changed_at
@@ -91,33 +92,33 @@ WHERE k.id IS NULL AND CASE
         AND q.created_at > now() - make_interval(secs => %(patience)s))
     ELSE true END
 ORDER BY t.number DESC LIMIT %(most)s
-"""
-UNFINISHED = f"""{SEEN}
+""")
+UNFINISHED = Statement(f"""{SEEN}
 FROM threads_turn t JOIN threads_thread h ON h.id = t.thread_id LEFT JOIN threads_catalogmodel c ON c.slug = t.model
 WHERE t.thread_id = %(thread)s AND (t.id = h.active_turn_id OR t.status = 'queued') ORDER BY t.number LIMIT %(most)s
-"""
-TURN_ALONE = f"""
+""")
+TURN_ALONE = Statement(f"""
 SELECT {columns("t", OUTLINED)}, CASE WHEN t.status = 'queued' THEN (
     SELECT count(*) FROM threads_turn q WHERE q.thread_id = t.thread_id
     AND (q.status = 'queued' AND q.number < t.number OR q.status IN ('running', 'waiting'))
 ) ELSE 0 END FROM threads_turn t JOIN threads_thread h ON h.id = t.thread_id
 WHERE t.id = %(turn)s AND h.deleted_at IS NULL
-"""
-ANSWER = f"""
+""")
+ANSWER = Statement(f"""
 SELECT {columns("m", REASONED)} FROM threads_message m
 WHERE m.turn_id = %(turn)s AND m.role = 'assistant' ORDER BY m.seq DESC LIMIT 1
-"""
-ROWS = f"""
+""")
+ROWS = Statement(f"""
 SELECT {columns("m", REASONED)} FROM threads_message m
 WHERE m.turn_id = %(turn)s AND m.seq > %(first)s ORDER BY m.seq
-"""
-CALLS = f"SELECT {columns('c', CALL)} FROM threads_toolcall c WHERE c.turn_id = %(turn)s ORDER BY c.position"
-APPROVALS = f"""
+""")
+CALLS = Statement(f"SELECT {columns('c', CALL)} FROM threads_toolcall c WHERE c.turn_id = %(turn)s ORDER BY c.position")
+APPROVALS = Statement(f"""
 SELECT {columns("a", ASKED)} FROM threads_approval a JOIN threads_toolcall c ON c.id = a.call_id
 WHERE c.turn_id = %(turn)s ORDER BY a.created_at, a.id
-"""
-NEWEST_EVENT = "SELECT index FROM threads_turnevent WHERE ring = %(ring)s AND turn_id = %(turn)s ORDER BY index DESC LIMIT 1"
-EVENTS = """
+""")
+NEWEST_EVENT = Statement("SELECT index FROM threads_turnevent WHERE ring = %(ring)s AND turn_id = %(turn)s ORDER BY index DESC LIMIT 1")
+EVENTS = Statement("""
 SELECT w.place - 1, e.payloads
 FROM unnest(%(rings)s::smallint[], %(turns)s::uuid[], %(nexts)s::int[]) WITH ORDINALITY AS w(ring, turn_id, next, place)
 CROSS JOIN LATERAL (
@@ -125,9 +126,9 @@ CROSS JOIN LATERAL (
     WHERE ring = w.ring AND turn_id = w.turn_id AND index >= w.next
 ) e
 WHERE e.payloads IS NOT NULL
-"""
-SESSIONS = "SELECT s.session_key FROM django_session s WHERE s.session_key = ANY(%(keys)s) AND s.expire_date > now()"
-PASSWORDS = "SELECT id, password FROM accounts_user WHERE id = ANY(%(users)s::uuid[]) AND is_active"
+""")
+SESSIONS = Statement("SELECT s.session_key FROM django_session s WHERE s.session_key = ANY(%(keys)s) AND s.expire_date > now()")
+PASSWORDS = Statement("SELECT id, password FROM accounts_user WHERE id = ANY(%(users)s::uuid[]) AND is_active")
 
 
 class Reader(Protocol):
@@ -155,25 +156,21 @@ class Seen:
 
 
 class Feed:
-    """One connection, reopened when it breaks. Methods raise psycopg.OperationalError while PostgreSQL is away."""
+    """One link, made anew when it breaks. Methods raise psycopg.OperationalError while PostgreSQL is away."""
 
     def __init__(self, conninfo: str) -> None:
         self.conninfo = conninfo
-        self.connection: psycopg.AsyncConnection[Any] | None = None
+        self.link: Link | None = None
 
-    async def _rows(self, statement: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
-        try:
-            if self.connection is None or self.connection.closed:
-                self.connection = await psycopg.AsyncConnection.connect(self.conninfo, autocommit=True, prepare_threshold=1)
-            return await (await self.connection.execute(statement, values)).fetchall()
-        except (psycopg.OperationalError, psycopg.InterfaceError):
-            if self.connection is not None:
-                await self.connection.close()
-            raise
+    async def _rows(self, statement: Statement, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+        if self.link is None or self.link.closed:
+            await self.close()
+            self.link = await Link.connect(self.conninfo)
+        return await self.link.rows(statement, values)
 
     async def close(self) -> None:
-        if self.connection is not None:
-            await self.connection.close()
+        if self.link is not None:
+            await self.link.close()
 
     async def threads(self, ids: Iterable[UUID]) -> list[Thread]:
         return list(map(_thread, await self._rows(THREADS_BY_ID, {"ids": array(ids)})))

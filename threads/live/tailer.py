@@ -35,6 +35,7 @@ CHECK_EVERY = 30.0  # for sessions that ended
 SLACK = timedelta(seconds=10)  # a row can be committed this much later than the time it carries
 LATEST = timedelta(seconds=2)  # the same, where a page that loads anew in vain would be told so again
 READ_DELAY = 0.3  # for what was read: written for many threads at once, and not while something new is to be shown
+LONGEST_READ_DELAY = 2.0  # while turns start one after the other, whose first words this would be in the way of
 QUEUED_PATIENCE = 0.2  # seconds
 MOST_TURNS = 60  # a page that missed more loads anew
 MOST_ROWS = 100
@@ -217,7 +218,7 @@ class Tailer:
             await self._show(await self._without_far_moves(changed), self.by_thread)
         readers: list[Reader] = [*self.growing.values(), *self.followers]
         await self._read([one for one in readers if around or quiet or one.turn_id in news.events])
-        if self.read and (quiet or time.monotonic() - self.read_since > READ_DELAY):
+        if self.read and (quiet or time.monotonic() - self.read_since > (LONGEST_READ_DELAY if news.turns else READ_DELAY)):
             await self._write_read()
 
     def _known(self, watched: Iterable[UUID], since: datetime) -> dict[UUID, datetime]:

@@ -21,6 +21,7 @@ from threads.blocks import Partial, dump_json, text_of
 from threads.compaction import HistoryRow
 from threads.providers.base import ModelInfo, Provider, ProviderError, Request, most_output
 from threads.replies import store
+from threads.replies.claims import Claimed
 from threads.replies.meter import CHARS_PER_TOKEN, Meter
 from threads.replies.purse import reserve_side_call, settle_side_call
 from threads.replies.toolbox import OURS
@@ -38,7 +39,7 @@ class Context:
     pool: AsyncConnectionPool[Any]
     task_model: TaskModel
 
-    async def request(self, claimed: store.Claimed, info: ModelInfo, partial: Partial, tools: Sequence[dict[str, Any]] = ()) -> Request:
+    async def request(self, claimed: Claimed, info: ModelInfo, partial: Partial, tools: Sequence[dict[str, Any]] = ()) -> Request:
         """The next call for this turn; a partial answer of an earlier attempt goes along to be continued."""
         options = {name: value for name, value in claimed.options.items() if name not in OURS}
         max_tokens = most_output(info, options)
@@ -55,7 +56,7 @@ class Context:
             messages.append({"role": "assistant", "content": partial.content()})
         return Request(model=info, messages=messages, max_tokens=max_tokens, system=system, tools=list(tools), options=options)
 
-    async def _history(self, claimed: store.Claimed, room: int) -> tuple[str, list[HistoryRow]]:
+    async def _history(self, claimed: Claimed, room: int) -> tuple[str, list[HistoryRow]]:
         """The summary in force and the rows behind its cutoff, oldest first; made shorter when they near `room`."""
         if claimed.recent is not None:
             found = store.History("", undone=False, rows=claimed.recent)
@@ -77,7 +78,7 @@ class Context:
             return found.summary, rows
         return (summary, [row for row in rows if row.seq > cut]) if summary else (found.summary, rows)
 
-    async def _summarise(self, claimed: store.Claimed, before: str, rows: list[HistoryRow], cut: int) -> str:
+    async def _summarise(self, claimed: Claimed, before: str, rows: list[HistoryRow], cut: int) -> str:
         task = await self.task_model()
         if task is None:
             return ""

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from threads.providers.base import ProviderError
+    from threads.replies.claims import Claimed
     from threads.replies.journal import Line
     from threads.replies.purse import Purse
-    from threads.replies.store import Claimed
 
 logger = logging.getLogger(__name__)
 

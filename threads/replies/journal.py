@@ -6,14 +6,15 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import psycopg
 from django.conf import settings
 
 from chatai.lib import hints
+from chatai.lib.link import Link
 from chatai.lib.postgres import array, text_array
 from threads.blocks import BlockDelta, Event, InputJsonDelta, TextDelta, ThinkingDelta, dump_event
 from threads.outline import Outline
@@ -77,7 +78,7 @@ class Journal:
     def __init__(self, conninfo: str) -> None:
         self.conninfo = conninfo
         self.lines: dict[UUID, Line] = {}
-        self.connection: psycopg.AsyncConnection[Any] | None = None
+        self.link: Link | None = None
         self.in_use = asyncio.Lock()
         self.dirty: set[UUID] = set()
         self.due: deque[UUID] = deque()  # those whose tick it is
@@ -225,9 +226,11 @@ class Journal:
                 line.lost()
         return [row for row in rows if row[0].turn_id in held and row[0].epoch != before[row[0]]]
 
-    async def renew(self) -> None:
-        """Extend the lease of every open line; a line that belongs to somebody else by now is told so."""
-        lines = list(self.lines.values())
+    async def renew(self, turns: Collection[UUID] | None = None) -> None:
+        """Extend the lease of every open line, or of those of `turns`; a line that belongs to somebody else by now is told so."""
+        lines = [line for line in self.lines.values() if turns is None or line.turn_id in turns]
+        if not lines:
+            return
         async with self.in_use:
             held = await self._renew({line.turn_id: line.epoch for line in lines})
         for line in lines:
@@ -235,19 +238,19 @@ class Journal:
                 line.lost()
 
     async def _renew(self, epochs: dict[UUID, int]) -> dict[UUID, int]:
-        held = await self._retry(lambda connection: store.renew(connection, settings.LEASE_SECONDS, epochs))
+        held = await self._retry(lambda link: store.renew(link, settings.LEASE_SECONDS, epochs))
         for turn_id, epoch in held.items():
             if line := self.lines.get(turn_id):
                 line.epoch = epoch
         return held
 
-    async def _retry(self, attempt: Callable[[store.Connection], Awaitable[Result]]) -> Result:
+    async def _retry(self, attempt: Callable[[Link], Awaitable[Result]]) -> Result:
         """Until PostgreSQL answers: text that waits here has been shown to nobody, and every statement is safe to repeat."""
         while True:
             try:
-                if self.connection is None or self.connection.closed:
-                    self.connection = await psycopg.AsyncConnection.connect(self.conninfo, autocommit=True, prepare_threshold=1)
-                result = await attempt(self.connection)
+                if self.link is None or self.link.closed:
+                    self.link = await Link.connect(self.conninfo)
+                result = await attempt(self.link)
                 self.away = False
                 return result
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
@@ -255,12 +258,12 @@ class Journal:
                 for line in self.lines.values():
                     self.release(line)
                 logger.warning("journal waits for PostgreSQL: %s", type(error).__name__)
-                if self.connection is not None:
-                    await self.connection.close()
+                if self.link is not None:
+                    await self.link.close()
                 await asyncio.sleep(0.25)
 
 
-async def _append(rows: list[tuple[Line, int, str]], connection: store.Connection) -> int:
+async def _append(rows: list[tuple[Line, int, str]], link: Link) -> int:
     values = {
         "rings": array(line.ring for line, _, _ in rows),
         "turns": array(line.turn_id for line, _, _ in rows),
@@ -269,4 +272,4 @@ async def _append(rows: list[tuple[Line, int, str]], connection: store.Connectio
         "payloads": text_array(payload for _, _, payload in rows),
         "held": array({line.turn_id for line, _, _ in rows}),
     }
-    return (await connection.execute(store.APPEND, values)).rowcount
+    return await link.run(store.APPEND, values)

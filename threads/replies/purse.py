@@ -19,6 +19,7 @@ from threads import side_costs
 from threads.blocks import BlockDelta, BlockStart, Event, IterationStart, MessageDelta, MessageStart, Other
 from threads.providers.base import ProviderError
 from threads.replies import store
+from threads.replies.claims import Claimed
 from threads.replies.meter import CHARS_PER_TOKEN, Meter, total
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ OF_A_CALL = (MessageStart, BlockStart, BlockDelta, MessageDelta)  # what a provi
 class Purse:
     """What is held for a turn, and what its calls have used so far, those of earlier attempts among them."""
 
-    def __init__(self, claimed: store.Claimed, scribe: Scribe) -> None:
+    def __init__(self, claimed: Claimed, scribe: Scribe) -> None:
         self.claimed = claimed
         self.scribe = scribe
         self.held = claimed.held_micros

@@ -25,18 +25,21 @@ from chatai.lib.ids import uuid7
 from chatai.lib.postgres import conninfo
 from threads.providers import catalog
 from threads.providers.gone import GoneProvider, gone_info
-from threads.replies import store
+from threads.replies import claims, store
 from threads.replies.context import Context
+from threads.replies.given import Given
 from threads.replies.journal import Journal
 from threads.replies.turn import LiveTurn
+from threads.starting import GIVEN_SECONDS
 
 if TYPE_CHECKING:
     from threads.providers.base import ModelInfo, Provider
+    from threads.replies.claims import Claimed
 
 logger = logging.getLogger(__name__)
 
 POLL_EVERY = 0.5  # seconds; work and stops that no hint told of
-BEAT_EVERY = 2.0
+BEAT_EVERY = 1.0
 MODELS_FRESH = 5.0
 CLAIM_AT_ONCE = 100
 GAP_PER_TURN, LONGEST_GAP = 0.0004, 0.030  # seconds between claims, for each live turn and at most: several turns at once then
@@ -61,7 +64,11 @@ class Runner:
         self.live: dict[UUID, LiveTurn] = {}
         self.wake = asyncio.Event()
         self.resume = asyncio.Event()
+        self.queued = True  # something may wait in the queue
+        self.given = Given(self.name)
         self.draining = False
+        self.takes = False  # as the last beat said
+        self.beat = asyncio.Event()
         self.models: dict[str, ModelInfo | None] = {}
         self.models_read_at = 0.0
 
@@ -82,9 +89,10 @@ class Runner:
                 ("claim", self._claim_always),
                 ("hints", self._listen),
                 ("renew", lambda: self._every(settings.LEASE_SECONDS / 3, self.journal.renew)),
-                ("recover", self._recover_always),
+                ("lease", lambda: self._every(GIVEN_SECONDS / 3, self._lease)),
+                ("recover", lambda: self._whenever(self.resume, BEAT_EVERY, self._recover)),
                 ("stops", lambda: self._every(POLL_EVERY, self._look_for_stops)),
-                ("beat", lambda: self._every(BEAT_EVERY, self._beat)),
+                ("beat", lambda: self._whenever(self.beat, BEAT_EVERY, self._beat)),
             )
         ]
         logger.info("replies ready as %s", self.name)
@@ -96,6 +104,7 @@ class Runner:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await catalog.close_providers()
+        await self.given.close()
         await self.pool.close(timeout=1)
 
     async def _warm_up(self) -> None:
@@ -106,47 +115,57 @@ class Runner:
 
     # --- claiming ---------------------------------------------------------------------------------------------------------
 
+    @property
+    def room(self) -> int:
+        """How many turns may be started now."""
+        return 0 if self.draining else min(settings.REPLIES_MAX_TURNS - len(self.live), CLAIM_AT_ONCE)
+
     async def _claim_always(self) -> None:
         while True:
             self.wake.clear()
             claimed_at = time.monotonic()
-            started = await self._guarded(self._claim)
-            if started == CLAIM_AT_ONCE:
+            await self._guarded(self._take)
+            if self.queued and await self._guarded(self._claim) == CLAIM_AT_ONCE:
+                self.queued = True
                 continue
-            with contextlib.suppress(TimeoutError):
+            try:
                 async with asyncio.timeout(POLL_EVERY):
                     await self.wake.wait()
+            except TimeoutError:
+                self.queued = True
+                await self._guarded(self.given.look)
             await asyncio.sleep(claimed_at + min(LONGEST_GAP, GAP_PER_TURN * len(self.live)) - time.monotonic())
 
+    async def _take(self) -> None:
+        await self._start(await self.given.take(self.room))
+
+    async def _lease(self) -> None:
+        await self.journal.renew(self.given.to_renew())
+
     async def _claim(self) -> int:
-        most = min(settings.REPLIES_MAX_TURNS - len(self.live), CLAIM_AT_ONCE)
-        if most <= 0 or self.draining:
+        self.queued = False
+        if self.room <= 0:
             return 0
         async with self.pool.connection() as connection:
-            claimed = await store.claim(connection, self.name, settings.LEASE_SECONDS, most)
+            claimed = await claims.claim(connection, self.name, settings.LEASE_SECONDS, self.room)
         await self._start(claimed)
+        # This leaves before any of them has run: pages draw the questions while the requests are made.
+        hints.announce("live", "turns", *(f"{turn.thread_id}/{turn.id}" for turn in claimed))
         return len(claimed)
 
-    async def _recover_always(self) -> None:
-        while True:
-            self.resume.clear()
-            await self._guarded(self._recover)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(BEAT_EVERY):
-                    await self.resume.wait()
-
     async def _recover(self) -> None:
-        if self.draining:
+        if self.room <= 0:
             return
         suspects = 0 if any(live.suspect for live in self.live.values()) else 1
         async with self.pool.connection() as connection:
-            claimed = await store.recover(connection, self.name, settings.LEASE_SECONDS, CLAIM_AT_ONCE, suspects, list(self.live))
+            claimed = await claims.recover(connection, self.name, settings.LEASE_SECONDS, self.room, suspects, list(self.live))
         for turn in claimed:
             if turn.attempts - turn.waits > 1:
                 logger.warning("turn %s taken over (attempt %s)", turn.id, turn.attempts - turn.waits)
         await self._start(claimed)
+        hints.announce("live", "turns", *(f"{turn.thread_id}/{turn.id}" for turn in claimed))
 
-    async def _start(self, claimed: list[store.Claimed]) -> None:
+    async def _start(self, claimed: list[Claimed]) -> None:
         for turn in claimed:
             info = await self._model(turn.model)
             provider = catalog.provider_for(info) if info else GoneProvider()
@@ -154,13 +173,21 @@ class Runner:
             self.live[turn.id] = live
             live.task = asyncio.create_task(live.run(), name=f"turn {turn.id}")
             live.task.add_done_callback(partial(self._ended, live))
-        hints.announce("live", "turns", *(f"{turn.thread_id}/{turn.id}" for turn in claimed))
+        if self.takes and self._is_half_full():
+            self.beat.set()  # whoever admits turns shall know
+
+    def _is_half_full(self) -> bool:
+        """Then turns are queued, and claimed by whoever has room, and not given to this process any more."""
+        return 2 * len(self.live) >= settings.REPLIES_MAX_TURNS
 
     def _ended(self, live: LiveTurn, task: asyncio.Task[None]) -> None:
         turn_id = live.claimed.id
+        full = self.room <= 0
         if self.live.get(turn_id) is live:
             del self.live[turn_id]
-        self.wake.set()
+        if live.followed or full:
+            self.queued = True
+            self.wake.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             # The lease runs out and the turn is taken over: nothing is lost, but somebody should read this.
             logger.error("turn %s broke", turn_id, exc_info=error)
@@ -182,7 +209,11 @@ class Runner:
     async def _listen(self) -> None:
         async for kind, ids in hints.listen("replies"):
             if kind == "work":
+                self.queued = True
                 self.wake.set()
+            elif kind == "given":
+                if self.given.hear(ids):
+                    self.wake.set()
             elif kind == "resume":
                 self.resume.set()
             elif kind == "stop":
@@ -204,13 +235,24 @@ class Runner:
             live.cancel("stop")
 
     async def _beat(self) -> None:
+        takes = not self.draining and not self._is_half_full()
         async with self.pool.connection() as connection:
-            await store.beat(connection, self.name, len(self.live), settings.REPLIES_MAX_TURNS, self.draining)
+            await store.beat(connection, self.name, len(self.live), settings.REPLIES_MAX_TURNS, self.draining, takes)
+        self.takes = takes
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[Any]]) -> None:
         while True:
             await self._guarded(work)
             await asyncio.sleep(seconds)
+
+    async def _whenever(self, event: asyncio.Event, seconds: float, work: Callable[[], Awaitable[Any]]) -> None:
+        """When the event says so, and every few seconds without it."""
+        while True:
+            event.clear()
+            await self._guarded(work)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await event.wait()
 
     async def _guarded(self, work: Callable[[], Awaitable[Any]]) -> Any:
         """A database that is away is waited for; anything else is a fault and ends the process."""
@@ -224,10 +266,18 @@ class Runner:
 
     # --- leaving ----------------------------------------------------------------------------------------------------------
 
+    async def _give_back(self) -> None:
+        """Be given no more turns, and keep none that was not started."""
+        await self._beat()
+        async with self.pool.connection() as connection:
+            await claims.hand_back(connection, self.name, but=self.live)
+        hints.announce("replies", "resume")
+
     async def _drain(self) -> None:
         """Claim nothing new, give running turns their time, hand the rest back by ending the lease."""
         self.draining = True
         logger.info("draining: %s turns are running", len(self.live))
+        await self._guarded(self._give_back)
         tasks = [live.task for live in self.live.values() if live.task]
         if tasks:
             await asyncio.wait(tasks, timeout=settings.DRAIN_SECONDS)
@@ -240,7 +290,7 @@ class Runner:
         if left:
             await asyncio.wait([live.task for live in left if live.task], timeout=2)
             async with self.pool.connection(timeout=2) as connection:
-                await store.hand_back(connection, self.name)
-            hints.announce("replies", "work")
+                await claims.hand_back(connection, self.name)
+            hints.announce("replies", "resume")
             await asyncio.sleep(0.1)  # the hint leaves before the loop does
         logger.info("drained: %s turns handed back", len(left))

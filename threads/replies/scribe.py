@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from threads.replies import store
+from threads.replies.claims import Claimed
 
 if TYPE_CHECKING:
     from psycopg_pool import AsyncConnectionPool
@@ -25,7 +26,7 @@ class Lost(Exception):  # noqa: N818 - nobody is at fault
 class Scribe:
     """The rows and the journal of one turn."""
 
-    claimed: store.Claimed
+    claimed: Claimed
     pool: AsyncConnectionPool[Any]
     journal: Journal
     line: Line

@@ -13,7 +13,7 @@ from tools.values import Caller, Tool
 
 if TYPE_CHECKING:
     from threads.providers.base import ModelInfo
-    from threads.replies.store import Claimed
+    from threads.replies.claims import Claimed
 
 MOST_ITERATIONS = 8  # calls of the model that may ask for tools (contract, decision 19)
 UNAVAILABLE = "A tool that this message was sent with is gone. Send it again without that tool."

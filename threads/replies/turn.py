@@ -14,6 +14,7 @@ from chatai.lib import hints
 from threads.blocks import BlockDelta, BlockStart, BlockStop, Event, MessageStart, load_event
 from threads.providers.base import ModelInfo, ProviderError
 from threads.replies import results, store
+from threads.replies.claims import SUSPECT_FROM
 from threads.replies.context import Context
 from threads.replies.continuation import following, open_text
 from threads.replies.ending import Ending, ask_for_title, finish_values, last_events
@@ -25,6 +26,7 @@ from threads.replies.scribe import Lost, Scribe
 if TYPE_CHECKING:
     from threads.blocks import Partial
     from threads.providers.base import Provider, Request
+    from threads.replies.claims import Claimed
     from threads.replies.meter import Meter
     from tools.values import Outcome
 
@@ -39,7 +41,7 @@ FAULT = "Something went wrong on our side while writing this answer. It has been
 class LiveTurn:
     """A turn this process is working on."""
 
-    def __init__(self, claimed: store.Claimed, info: ModelInfo, provider: Provider, journal: Journal, context: Context):
+    def __init__(self, claimed: Claimed, info: ModelInfo, provider: Provider, journal: Journal, context: Context):
         self.claimed = claimed
         self.info = info
         self.provider = provider
@@ -52,6 +54,7 @@ class LiveTurn:
         self.task: asyncio.Task[None] | None = None
         self.why_cancelled: Literal["stop", "lost", "drain"] | None = None
         self.finishing = False
+        self.followed = False  # when it has ended, the next one of its thread can start
 
     @property
     def partial(self) -> Partial:
@@ -61,7 +64,7 @@ class LiveTurn:
     @property
     def suspect(self) -> bool:
         """It may be what ended the processes before."""
-        return self.claimed.attempts - self.claimed.waits > store.SUSPECT_FROM
+        return self.claimed.attempts - self.claimed.waits > SUSPECT_FROM
 
     def cancel(self, why: Literal["stop", "lost", "drain"]) -> None:
         if why == "stop" and self.finishing:
@@ -216,7 +219,7 @@ class LiveTurn:
             logger.exception("turn %s: its calls were not closed", self.claimed.id)
 
     async def _store(self, values: dict[str, Any]) -> None:
-        (worth_title,) = await self.scribe.write(lambda connection, given: store.finish(connection, values | given))
+        worth_title, self.followed = await self.scribe.write(lambda connection, given: store.finish(connection, values | given))
         hints.announce("live", "turns", f"{self.claimed.thread_id}/{self.claimed.id}")
         if worth_title:
             await asyncio.to_thread(ask_for_title, self.claimed.thread_id)

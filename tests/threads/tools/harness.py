@@ -35,7 +35,7 @@ from threads.providers import anthropic, openai
 from threads.providers.base import ModelInfo, Request
 from threads.providers.catalog import model_info
 from threads.providers.history import ToolNames
-from threads.replies import store
+from threads.replies import claims
 from threads.replies.context import Context
 from threads.replies.journal import Journal
 from threads.replies.turn import LiveTurn
@@ -127,7 +127,7 @@ class Process:
     async def take(self) -> LiveTurn | None:
         """A turn that is queued, or whose lease has run out."""
         async with self.pool.connection() as one:
-            claimed = await store.claim(one, "test", 60, 1) or await store.recover(one, "test", 60, 1, 1, [])
+            claimed = await claims.claim(one, "test", 60, 1) or await claims.recover(one, "test", 60, 1, 1, [])
         if not claimed:
             return None
         context = Context(self.pool, _nobody)
@@ -167,8 +167,8 @@ async def process(model: Model, slug: str = "demo") -> AsyncIterator[Process]:
         finally:
             one.writer.cancel()
             await asyncio.gather(one.writer, return_exceptions=True)
-            if journal.connection is not None:
-                await journal.connection.close()
+            if journal.link is not None:
+                await journal.link.close()
 
 
 def answer(model: Model, slug: str = "demo") -> None:
