@@ -52,8 +52,8 @@ def make_account(threads: int) -> list[dict[str, str]]:
 def added(turns: int) -> list[Line]:
     """Milliseconds of ADMIT and FINISH with money and without, in turns, by one sender that nobody else disturbs."""
     gates = f", {ADMIT_GATES}", ", bill WHERE bill.micros IS NOT NULL", f", granted AS (SELECT bill.* FROM bill, turn), {ADMIT_HOLD}"
-    plain = Statement(_without(admission.ADMIT, *gates, f", {GRANT}")), _without(store.FINISH, f", {FINISH_PARTS}")
-    whole = Statement(admission.ADMIT), store.FINISH
+    plain = Statement(_without(admission.ADMIT, *gates)), _without(store.FINISH, f", {FINISH_PARTS}")
+    whole = Statement(f"{admission.ADMIT}, {GRANT}"), store.FINISH
     times: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
     user = User.objects.get(email=EMAIL)
     threads = {paid: Thread.objects.create(user=user) for paid in times}

@@ -79,12 +79,11 @@ WITH thread AS MATERIALIZED (
     SELECT wanted.id, thread_id, wanted.key_id, number, parent_id, true, %(request)s, %(digest)s, %(model)s, %(options)s, %(price)s,
         start.status, start.claims, start.claims, start.runner, start.ring, start.lease_until, start.first_seq, start.started_at,
         '', '', '{{}}', 0, now(), now()
-    FROM wanted, bill, (
+    FROM wanted, (
         SELECT 'running', 1, name, %(ring)s::smallint, now() + interval '{GIVEN_SECONDS} seconds', thread.last_seq + 1, now()
         FROM runner, thread
         UNION ALL SELECT 'queued', 0, '', NULL, NULL, NULL, NULL WHERE NOT EXISTS (SELECT 1 FROM runner)
-    ) AS start(status, claims, runner, ring, lease_until, first_seq, started_at)
-    WHERE bill.micros IS NOT NULL
+    ) AS start(status, claims, runner, ring, lease_until, first_seq, started_at), bill WHERE bill.micros IS NOT NULL
     ON CONFLICT (thread_id, request_id) DO NOTHING
     RETURNING id, thread_id, number, runner, first_seq
 ), granted AS (SELECT bill.* FROM bill, turn), {ADMIT_HOLD}, messages AS (
@@ -102,9 +101,8 @@ WITH thread AS MATERIALIZED (
         title = CASE WHEN title = '' AND title_source = 'words' THEN %(title)s ELSE title END
     FROM turn WHERE th.id = turn.thread_id
 )
-SELECT (SELECT number FROM thread), (SELECT runner FROM turn), (SELECT active_turn_id FROM thread), (SELECT queued FROM standing), {GRANT}
-"""
-_admitting = Statement(ADMIT)
+SELECT (SELECT number FROM thread), (SELECT runner FROM turn), (SELECT active_turn_id FROM thread), (SELECT queued FROM standing)"""
+_admitting = Statement(f"{ADMIT}, {GRANT}")
 _admitting_known = Statement(ADMIT.replace(MINE, f"{MINE} AND {STILL_SIGNED_IN}"))
 
 
@@ -115,7 +113,6 @@ class Outcome(NamedTuple):
     runner: str | None  # the process that the turn was given to, empty where it is queued; None: nothing was stored
     busy_with: UUID | None  # the turn that runs
     queued: int
-    grant: Grant
 
     @property
     def stored(self) -> bool:
@@ -149,14 +146,14 @@ def admit_turn(
     values = _values(user, thread_id, content, model, request_id, key, clean(options or {}), on_busy)
     if load.queue_is_full():
         raise Refused(503, "overloaded_error", "Too many answers are being written right now. Try again in a moment.", load.RETRY_AFTER)
-    outcome = _stored(user, values, create, instead_of)
-    if outcome.grant.asked and outcome.grant.unopened:
-        open_missing(user, outcome.grant.key_id)
-        outcome = _stored(user, values, create, instead_of)
+    outcome, grant = _stored(user, values, create, instead_of)
+    if grant.asked and grant.unopened:
+        open_missing(user, grant.key_id)
+        outcome, grant = _stored(user, values, create, instead_of)
     if outcome.number is None:
         raise missing()
     if not outcome.stored:
-        return _replay(thread_id, outcome, values)
+        return _replay(thread_id, outcome, grant, values)
     if on_busy == "interrupt" and (outcome.busy_with is not None or outcome.queued):
         stopping.stop_first(user, thread_id, before=outcome.number)
     _announce(outcome, thread_id, values["turn"])
@@ -183,7 +180,7 @@ async def admit_known(
     if await load.queue_is_full_for(link):
         return False
     (row,) = await link.rows(_admitting_known, values)
-    outcome = _outcome(*row)
+    outcome = Outcome(*row)
     if outcome.stored:
         _announce(outcome, thread_id, values["turn"])
     return outcome.stored
@@ -199,7 +196,7 @@ def _announce(outcome: Outcome, thread_id: UUID, turn_id: UUID) -> None:
         hints.announce("live", "threads", thread_id)
 
 
-def _stored(user: User, values: dict[str, Any], create: bool, instead_of: UUID | None) -> Outcome:
+def _stored(user: User, values: dict[str, Any], create: bool, instead_of: UUID | None) -> tuple[Outcome, Grant]:
     """What the statement said; when it stored nothing, nothing of the send is there. Raises Refused."""
     if not create and instead_of is None:
         return _admit(values)
@@ -208,18 +205,15 @@ def _stored(user: User, values: dict[str, Any], create: bool, instead_of: UUID |
             _create_if_missing(user, values["thread"])
         if instead_of is not None:
             branches.leave(cursor, user, values["thread"], instead_of, values["request"])
-        outcome = _admit(values)
+        outcome, grant = _admit(values)
         if not outcome.stored:
             transaction.set_rollback(True)
-    return outcome
+    return outcome, grant
 
 
-def _admit(values: dict[str, Any]) -> Outcome:
-    return _outcome(*_admitting.row(values))
-
-
-def _outcome(number: int | None, runner: str | None, busy_with: UUID | None, queued: int, *grant: Any) -> Outcome:
-    return Outcome(number, runner, busy_with, queued, Grant(*grant))
+def _admit(values: dict[str, Any]) -> tuple[Outcome, Grant]:
+    number, runner, busy_with, queued, *grant = _admitting.row(values)
+    return Outcome(number, runner, busy_with, queued), Grant(*grant)
 
 
 def _values(
@@ -266,13 +260,13 @@ def _create_if_missing(user: User, thread_id: UUID) -> None:
     Thread.objects.bulk_create([Thread(id=thread_id, user=user, key_id=key)], ignore_conflicts=True)
 
 
-def _replay(thread_id: UUID, outcome: Outcome, values: dict[str, Any]) -> Admission:
+def _replay(thread_id: UUID, outcome: Outcome, grant: Grant, values: dict[str, Any]) -> Admission:
     """The turn that this request id has. Raises Refused when it has none: then that is why nothing was stored."""
     turn = Turn.objects.filter(thread_id=thread_id, request_id=values["request"]).first()
-    if turn is None and not outcome.grant.asked:
+    if turn is None and not grant.asked:
         raise Refused(409, "conflict_error", "Another message of this conversation is being answered.")
     if turn is None:
-        raise unpaid(outcome.grant.shortfall())
+        raise unpaid(grant.shortfall())
     if bytes(turn.request_digest) != values["digest"]:
         raise Refused(422, "idempotency_error", "This request id was already used for another message. Send it again as a new one.")
     return Admission(turn.id, thread_id, replayed=True, position=queue_position(turn))
