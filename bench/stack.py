@@ -71,6 +71,7 @@ class Stack:
             "DEFAULT_MODEL": MODEL,
             "DJANGO_SETTINGS_MODULE": "chatai.settings",
             "LOG_LEVEL": "WARNING",
+            "REPLIES_MAX_TURNS": "1200",  # the default is 1,000, and what is asked beside a crowd of a thousand would wait for one of it
         }
         (self.home / "data").mkdir(exist_ok=True)
 

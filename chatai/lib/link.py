@@ -167,8 +167,11 @@ class Links:
     @contextlib.asynccontextmanager
     async def one(self) -> AsyncIterator[Link]:
         """A link for oneself. Raises TimeoutError when all are in use for too long, psycopg.OperationalError."""
-        async with asyncio.timeout(self.patience):
-            await self.places.acquire()
+        if self.places.locked():
+            async with asyncio.timeout(self.patience):
+                await self.places.acquire()
+        else:
+            await self.places.acquire()  # at once
         try:
             while self.idle and self.idle[-1].closed:
                 await self.idle.pop().close()

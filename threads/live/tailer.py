@@ -17,6 +17,7 @@ from uuid import UUID
 import psycopg
 
 from chatai.lib import hints
+from chatai.lib.pacing import not_before
 from chatai.lib.postgres import conninfo
 from threads.live.drawing import drawing
 from threads.live.feed import Feed, Reader, Seen
@@ -173,7 +174,7 @@ class Tailer:
             try:
                 async with asyncio.timeout(LOOK_EVERY):
                     await self.wake.wait()
-                    await asyncio.sleep(looked + min(LONGEST_GAP, GAP_PER_TURN * len(self.growing)) - time.monotonic())
+                    await not_before(looked + min(LONGEST_GAP, GAP_PER_TURN * len(self.growing)))
                 quiet = False
             except TimeoutError:
                 quiet = True

@@ -22,6 +22,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from chatai.lib import garbage, hints
 from chatai.lib.ids import uuid7
+from chatai.lib.pacing import not_before
 from chatai.lib.postgres import conninfo
 from threads.providers import catalog
 from threads.providers.gone import GoneProvider, gone_info
@@ -134,7 +135,7 @@ class Runner:
             except TimeoutError:
                 self.queued = True
                 await self._guarded(self.given.look)
-            await asyncio.sleep(claimed_at + min(LONGEST_GAP, GAP_PER_TURN * len(self.live)) - time.monotonic())
+            await not_before(claimed_at + min(LONGEST_GAP, GAP_PER_TURN * len(self.live)))
 
     async def _take(self) -> None:
         await self._start(await self.given.take(self.room))
