@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -130,3 +131,36 @@ async def test_a_send_that_was_given_up_takes_no_answer_of_the_next(two: tuple[L
     if rest == [1]:  # it may have left before it was given up
         rest.append((await heard(there, channel))["n"])
     assert rest[-1] == 2
+
+
+async def test_what_is_said_at_once_is_heard_where_there_is_a_connection(two: tuple[Layer, Layer]) -> None:
+    here, there = two
+    channel = await joined(there, "live")
+    assert not here.speak("live", WORK)  # nothing has connected yet
+    await here.group_send("live", {**WORK, "n": 0})
+    assert all(here.speak("live", {**WORK, "n": number}) for number in range(1, 21))
+    await here.group_send("live", {**WORK, "n": 21})  # its own answer, behind twenty that nobody waits for
+    assert [(await heard(there, channel))["n"] for _ in range(22)] == list(range(22))
+
+
+async def test_a_redis_that_does_not_answer_is_not_spoken_to_without_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    server = embedded.redis_server(tmp_path)
+    process = await asyncio.to_thread(embedded.start, server, tmp_path / "log")
+    one = Layer(server.url)
+    try:
+        await one.group_send("live", WORK)
+        process.send_signal(signal.SIGSTOP)
+        said = [one.speak("live", {**WORK, "n": number}) for number in range(layer.MOST_UNANSWERED + 5)]
+        assert (said.count(True), said[-1]) == (layer.MOST_UNANSWERED, False)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await one.group_send("live", WORK)
+        assert "may not have been sent" in caplog.text
+        process.send_signal(signal.SIGCONT)
+        async with asyncio.timeout(5):
+            await one.group_send("live", WORK)
+        assert one.speak("live", WORK)
+    finally:
+        process.send_signal(signal.SIGCONT)
+        await one.close()
+        await asyncio.to_thread(embedded.stop, server, process)
