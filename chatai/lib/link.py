@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from psycopg.errors import error_from_result
 
 from chatai.lib.prepared import Statement
 
+LOOK_AGAIN = 0.5  # seconds
 FINE = pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK
 
 
@@ -43,8 +45,11 @@ class Link:
         self.waiting: list[asyncio.Future[None]] = []
         self.result: Any = None
         self.closed = False
-        self.socket = self.pgconn.socket
+        # A number of our own for the socket: libpq closes its one where it finds the connection gone, and a loop that still watches
+        # that number would miss what comes on the next socket that gets it.
+        self.socket = os.dup(self.pgconn.socket)
         self.loop.add_reader(self.socket, self._read)
+        self.again = self.loop.call_later(LOOK_AGAIN, self._look_again)
 
     @classmethod
     async def connect(cls, conninfo: str) -> Link:
@@ -89,6 +94,7 @@ class Link:
             self._write()
         except psycopg.Error as error:
             self._end(error)
+        self._look()
         result = await asked
         if result is None:
             raise psycopg.OperationalError("PostgreSQL gave no answer")
@@ -113,6 +119,7 @@ class Link:
                 self.loop.remove_writer(self.socket)
         except psycopg.Error as error:
             self._end(error)
+        self._look()
 
     def _read(self) -> None:
         try:
@@ -125,6 +132,18 @@ class Link:
                     self.result = result
         except psycopg.Error as error:
             self._end(error)
+        self._look()
+
+    def _look_again(self) -> None:
+        """Now and then without being told, as psycopg does: nobody shall wait for ever for what the loop has missed."""
+        self.again = self.loop.call_later(LOOK_AGAIN, self._look_again)
+        if self.asked is not None:
+            self._read()
+
+    def _look(self) -> None:
+        """After each use of libpq, which may have found the connection gone, and says so or not."""
+        if self.pgconn.status != pq.ConnStatus.OK:
+            self._end(psycopg.OperationalError("the connection is gone"))
 
     def _answer(self, result: Any) -> None:
         asked, self.asked, self.result = self.asked, None, None
@@ -136,8 +155,10 @@ class Link:
         """The connection has gone, and with it whatever was asked."""
         if not self.closed:
             self.closed = True
+            self.again.cancel()
             self.loop.remove_reader(self.socket)
             self.loop.remove_writer(self.socket)
+            os.close(self.socket)
         asked, self.asked = self.asked, None
         if asked is not None and not asked.done():
             asked.set_exception(error)
