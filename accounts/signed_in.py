@@ -23,12 +23,11 @@ from chatai.lib.prepared import Statement
 
 FIELDS = [field.attname for field in User._meta.concrete_fields]
 # The list of a person's sessions names the owner of each; who it is, the signed session itself must say.
-SESSION = f"""
+SESSION = Statement(f"""
 SELECT s.session_data, {", ".join(f"u.{field.column}" for field in User._meta.concrete_fields)} FROM django_session s
 LEFT JOIN usersessions_usersession l ON l.session_key = s.session_key LEFT JOIN accounts_user u ON u.id = l.user_id AND u.is_active
-WHERE s.session_key = %s AND s.expire_date > now()
-"""
-_SESSION = Statement(SESSION.replace("%s", "%(key)s"))
+WHERE s.session_key = %(key)s AND s.expire_date > now()
+""")
 
 
 class SessionStore(DatabaseSessions):
@@ -37,7 +36,7 @@ class SessionStore(DatabaseSessions):
     owner: User | None = None
 
     def load(self) -> dict[str, Any]:
-        found = prepared.row(SESSION, [self.session_key])
+        found = prepared.row(SESSION, {"key": self.session_key})
         if found is None:
             self._session_key = None
             return {}
@@ -100,7 +99,7 @@ STILL_SIGNED_IN = """EXISTS (
 
 async def known_by(link: Link, session_key: str) -> Known | None:
     """Who is signed in by that session, read on the event loop; None where `who` has to look closer, or there is nobody."""
-    rows = await link.rows(_SESSION, {"key": session_key})
+    rows = await link.rows(SESSION, {"key": session_key})
     if not rows:
         return None
     session = SessionStore(session_key)

@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from chatai.lib import prepared
+from chatai.lib.prepared import Statement
 from search import snippets, statement, vectors
 from threads.blocks import clean_text
 from threads.models import Message, Thread
@@ -33,10 +34,10 @@ WITHOUT = re.compile(r"(?<!\S)-(?=\w{3})")
 DASHES = re.compile(r"(?<!\S)-+(?!\w{3})|(?<!\S)--+")
 
 # Which model's vectors answer, and whether the owner has so much that indexes pay.
-STANDING = """
+STANDING = Statement("""
 SELECT g.id, g.model, CASE WHEN l.huge_ready THEN 'huge' WHEN l.ready THEN 'large' ELSE 'ordinary' END
-FROM search_generation g LEFT JOIN search_largeowner l ON l.user_id = %s WHERE g.state = 'serving'
-"""
+FROM search_generation g LEFT JOIN search_largeowner l ON l.user_id = %(user)s WHERE g.state = 'serving'
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ def find(
     text = _checked(q, limit, offset, mode, role)
     if thread_id is not None and not _threads(owner).filter(pk=thread_id).exists():
         raise missing()
-    standing = prepared.row(STANDING, [owner.user.pk])
+    standing = prepared.row(STANDING, {"user": owner.user.pk})
     if standing is None:
         return Found([], False, False)  # nothing was ever indexed
     generation, embedder, size = standing

@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
 LOOK_EVERY = 1.0  # seconds between counts of the queue
 RETRY_AFTER = 5  # seconds
-QUEUED = "SELECT count(*) FROM (SELECT 1 FROM threads_turn WHERE status = 'queued' LIMIT %s) waiting"
-_QUEUED = Statement(QUEUED.replace("%s", "%(most)s"))
+QUEUED = Statement("SELECT count(*) FROM (SELECT 1 FROM threads_turn WHERE status = 'queued' LIMIT %(most)s) waiting")
 
 _looked_at = 0.0
 _full = False
@@ -25,14 +24,14 @@ _full = False
 def queue_is_full() -> bool:
     """Whether MAX_QUEUED_TURNS are waiting; counted at most once a second per process, on a partial index."""
     if _is_due():
-        _note(prepared.row(QUEUED, [settings.MAX_QUEUED_TURNS]))
+        _note(prepared.row(QUEUED, {"most": settings.MAX_QUEUED_TURNS}))
     return _full
 
 
 async def queue_is_full_for(link: Link) -> bool:
     """The same on the event loop."""
     if _is_due():
-        _note((await link.rows(_QUEUED, {"most": settings.MAX_QUEUED_TURNS}))[0])
+        _note((await link.rows(QUEUED, {"most": settings.MAX_QUEUED_TURNS}))[0])
     return _full
 
 

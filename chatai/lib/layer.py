@@ -118,7 +118,7 @@ class Lines:
         self.queues: defaultdict[str, asyncio.Queue[Message]] = defaultdict(lambda: asyncio.Queue(MOST_WAITING))
 
     def speak(self, name: str, message: bytes) -> bool:
-        if self.speaking is None or len(self.answers) >= MOST_UNANSWERED:
+        if self.speaking is None or not self.speaking.is_connected or len(self.answers) >= MOST_UNANSWERED:
             return False
         self._write(self.speaking, name, message, None)
         return True

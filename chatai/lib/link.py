@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
+import itertools
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -41,13 +41,12 @@ class Link:
         self.pgconn = connection.pgconn
         self.loop = asyncio.get_running_loop()
         self.prepared: dict[Statement, Prepared] = {}
+        self.numbers = itertools.count()
         self.asked: asyncio.Future[Any] | None = None  # until the last of its results is there, also when nobody waits for it any more
         self.waiting: list[asyncio.Future[None]] = []
         self.result: Any = None
         self.closed = False
-        # A number of our own for the socket: libpq closes its one where it finds the connection gone, and a loop that still watches
-        # that number would miss what comes on the next socket that gets it.
-        self.socket = os.dup(self.pgconn.socket)
+        self.socket = self.pgconn.socket
         self.loop.add_reader(self.socket, self._read)
         self.again = self.loop.call_later(LOOK_AGAIN, self._look_again)
 
@@ -80,7 +79,7 @@ class Link:
         return prepared, await self._ask(lambda: self.pgconn.send_query_prepared(prepared.name, arguments))
 
     async def _prepare(self, statement: Statement) -> None:
-        name = b"link_%d" % len(self.prepared)
+        name = b"link_%d" % next(self.numbers)  # never the same again: whoever is cancelled here leaves a name behind
         made = Prepared(name, Transformer(self.connection), [PyFormat.TEXT] * len(statement.names))
         await self._ask(lambda: self.pgconn.send_prepare(name, statement.text.encode()))
         self.prepared[statement] = made
@@ -135,13 +134,21 @@ class Link:
         self._look()
 
     def _look_again(self) -> None:
-        """Now and then without being told, as psycopg does: nobody shall wait for ever for what the loop has missed."""
+        """Now and then without being told, as psycopg does.
+
+        After PostgreSQL was killed it was seen that the loop no longer said what came on a connection. Why is not known; so nobody
+        relies on it alone, and it is asked anew to watch.
+        """
         self.again = self.loop.call_later(LOOK_AGAIN, self._look_again)
+        self.loop.add_reader(self.socket, self._read)
         if self.asked is not None:
             self._read()
 
     def _look(self) -> None:
-        """After each use of libpq, which may have found the connection gone, and says so or not."""
+        """After each use of libpq, which closes the socket by itself where it finds the connection gone, and says so or not.
+
+        The next connection may get the same number, so the loop must stop watching this one before anything else is opened.
+        """
         if self.pgconn.status != pq.ConnStatus.OK:
             self._end(psycopg.OperationalError("the connection is gone"))
 
@@ -158,7 +165,6 @@ class Link:
             self.again.cancel()
             self.loop.remove_reader(self.socket)
             self.loop.remove_writer(self.socket)
-            os.close(self.socket)
         asked, self.asked = self.asked, None
         if asked is not None and not asked.done():
             asked.set_exception(error)
@@ -169,6 +175,15 @@ class Link:
         for turn in waiting:
             if not turn.done():
                 turn.set_result(None)
+
+
+async def living(link: Link | None, conninfo: str) -> Link:
+    """`link` as long as its connection lives, else one in its place."""
+    if link is not None and not link.closed:
+        return link
+    if link is not None:
+        await link.close()
+    return await Link.connect(conninfo)
 
 
 class Links:

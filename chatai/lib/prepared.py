@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from django.db import OperationalError, connection
-from psycopg import Cursor, RawCursor
+from psycopg import RawCursor
 from psycopg.rows import tuple_row
 
 
@@ -35,7 +35,7 @@ class Statement:
             return cursor.execute(self.text, self.arguments(values), prepare=prepare).fetchall()
 
 
-def row(statement: str, values: Sequence[Any]) -> tuple[Any, ...] | None:
+def row(statement: Statement, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
     """The first row that `statement`, which only reads, gives on Django's connection; a connection that broke is replaced once.
 
     Raises django.db.OperationalError while PostgreSQL is away.
@@ -49,9 +49,9 @@ def row(statement: str, values: Sequence[Any]) -> tuple[Any, ...] | None:
         return _row(statement, values)
 
 
-def _row(statement: str, values: Sequence[Any]) -> tuple[Any, ...] | None:
+def _row(statement: Statement, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
     connection.ensure_connection()
-    with connection.wrap_database_errors, Cursor(connection.connection, row_factory=tuple_row) as cursor:
-        found = cursor.execute(statement, values, prepare=True).fetchone()
+    with connection.wrap_database_errors, RawCursor(connection.connection, row_factory=tuple_row) as cursor:
+        found = cursor.execute(statement.text, statement.arguments(values), prepare=True).fetchone()
     connection.health_check_done = True  # type: ignore[attr-defined]  # it has just answered: Django need not ask it again in this request
     return found

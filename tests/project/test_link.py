@@ -81,6 +81,15 @@ async def test_who_is_cancelled_leaves_no_answer_to_the_next(link: Link) -> None
     assert not link.closed
 
 
+async def test_who_is_cancelled_at_the_first_use_of_a_statement_spoils_it_for_nobody(link: Link) -> None:
+    for _ in range(3):
+        first = asyncio.create_task(link.rows(ONE, {"number": 1}))
+        await asyncio.sleep(0)  # it is being prepared
+        first.cancel()
+        await asyncio.wait([first])
+    assert await link.rows(ONE, {"number": 2}) == [(2,)]
+
+
 async def test_an_error_is_psycopgs_own_and_the_link_goes_on(link: Link) -> None:
     divided = Statement("SELECT 1 / %(by)s::int")
     with pytest.raises(psycopg.errors.DivisionByZero):
@@ -109,6 +118,14 @@ async def test_a_connection_that_was_ended_is_known_to_be(link: Link, busy: bool
                 await task
     with pytest.raises(psycopg.OperationalError):
         await link.rows(ONE, {"number": 1})
+
+
+async def test_an_answer_that_the_loop_does_not_tell_of_is_found(link: Link) -> None:
+    assert await link.rows(ONE, {"number": 1}) == [(1,)]
+    asyncio.get_running_loop().remove_reader(link.socket)  # as somebody else might who has an old number of a socket
+    async with asyncio.timeout(5):
+        assert await link.rows(ONE, {"number": 2}) == [(2,)]
+        assert await link.rows(ONE, {"number": 3}) == [(3,)]
 
 
 async def test_closing_tells_whoever_waits(link: Link) -> None:

@@ -77,7 +77,7 @@ def left(name: str = NAME) -> set[UUID]:
     return set(linked(lambda link: claims.left(link, name)))
 
 
-def pooled(work: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
+def connected(work: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
     async def run() -> Any:
         async with await psycopg.AsyncConnection.connect(conninfo("test"), autocommit=True) as one:
             return await work(one)
@@ -86,7 +86,7 @@ def pooled(work: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
 
 
 def recovered(by: str = "host:2:def") -> list[claims.Claimed]:
-    return list(pooled(lambda one: claims.recover(one, by, 15, 10, 1, [])))
+    return list(connected(lambda one: claims.recover(one, by, 15, 10, 1, [])))
 
 
 def test_a_turn_starts_as_it_is_admitted(owner: User, thread: Thread, announced: Heard) -> None:
@@ -127,7 +127,7 @@ def test_what_comes_behind_another_turn_is_queued_and_its_number_follows(owner: 
     Thread.objects.filter(pk=thread.pk).update(active_turn=None)
     third = ask(owner, thread, "three")  # nobody has claimed the second yet
     assert third.status == "queued"
-    (claimed,) = pooled(lambda one: claims.claim(one, NAME, 15, 10))
+    (claimed,) = connected(lambda one: claims.claim(one, NAME, 15, 10))
     assert (claimed.id, claimed.first_seq) == (second.pk, 3)
 
 
@@ -165,7 +165,7 @@ def test_it_is_taken_with_what_a_claim_would_have_found(owner: User, thread: Thr
         if number:
             beat()
         turn = ask(owner, one, "And 3 + 3?")
-        got = taken(turn) if number else pooled(lambda link: claims.claim(link, NAME, 15, 10))
+        got = taken(turn) if number else connected(lambda link: claims.claim(link, NAME, 15, 10))
         (mine,) = [this for this in got if this.id == turn.pk]
         assert mine.thread_id == one.pk
         assert mine.answer_id == Message.objects.get(turn=turn, role="assistant").pk
@@ -183,7 +183,7 @@ def test_it_is_taken_with_what_a_claim_would_have_found(owner: User, thread: Thr
 def _finished(turn: Turn) -> claims.Claimed:
     claimed: claims.Claimed
     Runner.objects.all().delete()
-    (claimed,) = pooled(lambda one: claims.claim(one, NAME, 15, 10))
+    (claimed,) = connected(lambda one: claims.claim(one, NAME, 15, 10))
     Turn.objects.filter(pk=turn.pk).update(status="done", finished_at=timezone.now(), lease_until=None)
     Thread.objects.filter(pk=turn.thread_id).update(active_turn=None)
     Message.objects.filter(turn=turn, role="assistant").update(status="complete", content=[{"type": "text", "text": "4"}])
@@ -216,5 +216,5 @@ def test_what_is_not_taken_in_time_is_taken_over(owner: User, thread: Thread) ->
 def test_a_process_that_leaves_hands_back_what_it_has_not_started(owner: User) -> None:
     beat()
     started, waiting = ask(owner, actions.create_thread(owner)), ask(owner, actions.create_thread(owner))
-    pooled(lambda one: claims.hand_back(one, NAME, but=[started.pk]))
+    connected(lambda one: claims.hand_back(one, NAME, but=[started.pk]))
     assert [one.id for one in recovered()] == [waiting.pk]

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db.models import Model
 
-from chatai.lib.link import Link
+from chatai.lib.link import Link, living
 from chatai.lib.postgres import array
 from chatai.lib.prepared import Statement
 from threads.models import Approval, Compaction, Message, Thread, ToolCall, Turn
@@ -163,9 +163,7 @@ class Feed:
         self.link: Link | None = None
 
     async def _rows(self, statement: Statement, values: dict[str, Any]) -> list[tuple[Any, ...]]:
-        if self.link is None or self.link.closed:
-            await self.close()
-            self.link = await Link.connect(self.conninfo)
+        self.link = await living(self.link, self.conninfo)
         return await self.link.rows(statement, values)
 
     async def close(self) -> None:

@@ -1,7 +1,7 @@
 """The way to a provider: what the official SDK would send, by aiohttp, which costs far less per chunk and loses nothing that has arrived.
 
-The SDK makes the request once for each key; from then on only the body is another. Making it anew each time took longer than everything
-else that is done between the claim of a turn and its first byte on the wire.
+The SDK makes the request once for each key; from then on only the body is another. Making it anew each time took half of the time
+between the claim of a turn and the first byte of its request: 0.6 ms after a pause.
 """
 
 from __future__ import annotations

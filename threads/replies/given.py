@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from uuid import UUID
 
-from chatai.lib.link import Link
+from chatai.lib.link import Link, living
 from chatai.lib.postgres import conninfo
 from threads.replies import claims
 from threads.starting import GIVEN_SECONDS
@@ -56,7 +56,5 @@ class Given:
             await self.link.close()
 
     async def _link(self) -> Link:
-        if self.link is None or self.link.closed:
-            await self.close()
-            self.link = await Link.connect(conninfo("chatai-given"))
+        self.link = await living(self.link, conninfo("chatai-given"))
         return self.link

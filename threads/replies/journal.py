@@ -14,7 +14,7 @@ import psycopg
 from django.conf import settings
 
 from chatai.lib import hints
-from chatai.lib.link import Link
+from chatai.lib.link import Link, living
 from chatai.lib.postgres import array, text_array
 from threads.blocks import BlockDelta, Event, InputJsonDelta, TextDelta, ThinkingDelta, dump_event
 from threads.outline import Outline
@@ -248,8 +248,7 @@ class Journal:
         """Until PostgreSQL answers: text that waits here has been shown to nobody, and every statement is safe to repeat."""
         while True:
             try:
-                if self.link is None or self.link.closed:
-                    self.link = await Link.connect(self.conninfo)
+                self.link = await living(self.link, self.conninfo)
                 result = await attempt(self.link)
                 self.away = False
                 return result
