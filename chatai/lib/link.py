@@ -136,13 +136,14 @@ class Link:
     def _look_again(self) -> None:
         """Now and then without being told, as psycopg does.
 
-        After PostgreSQL was killed it was seen that the loop no longer said what came on a connection. Why is not known; so nobody
-        relies on it alone, and it is asked anew to watch.
+        Where a socket reports an error, as one may after a kill of PostgreSQL, uvloop closes what watched it and tells nobody.
         """
         self.again = self.loop.call_later(LOOK_AGAIN, self._look_again)
-        self.loop.add_reader(self.socket, self._read)
         if self.asked is not None:
             self._read()
+        if not self.closed:
+            self.loop.remove_reader(self.socket)  # without this a watch that was closed would be asked to go on, and refuse
+            self.loop.add_reader(self.socket, self._read)
 
     def _look(self) -> None:
         """After each use of libpq, which closes the socket by itself where it finds the connection gone, and says so or not.
